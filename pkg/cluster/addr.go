@@ -1,0 +1,101 @@
+package cluster
+
+import (
+	"fmt"
+	"net"
+	"strconv"
+	"strings"
+)
+
+// BusPortOffset is what a server adds to its client port to get its cluster
+// bus port, unless cluster-port says otherwise.
+const BusPortOffset = 10000
+
+// Addr is where clients reach a node. Host is an IP address without brackets
+// or a host name; it is empty where a node does not know its own address yet.
+type Addr struct {
+	Host string
+	Port int
+}
+
+// ParseAddr reads host:port, [v6]:port, and v6:port without brackets, where the
+// last colon separates the port. A bus port behind '@' is accepted and ignored,
+// as redis-cli does, so that addresses can be pasted from CLUSTER NODES.
+func ParseAddr(s string) (Addr, error) {
+	text, _, _ := strings.Cut(s, "@")
+	i := strings.LastIndexByte(text, ':')
+	if i < 0 {
+		return Addr{}, fmt.Errorf("address %q: want host:port", clip(s))
+	}
+	host, err := parseHost(text[:i])
+	if err != nil {
+		return Addr{}, fmt.Errorf("address %q: %w", clip(s), err)
+	}
+	port, err := ParsePort(text[i+1:])
+	if err != nil {
+		return Addr{}, fmt.Errorf("address %q: %w", clip(s), err)
+	}
+	return Addr{Host: host, Port: port}, nil
+}
+
+// ParsePort reads a TCP port, 1 to 65535, in plain decimal digits.
+func ParsePort(s string) (int, error) {
+	port, err := parseNumber(s, 65535)
+	if err != nil || port == 0 {
+		return 0, fmt.Errorf("port %q: want a number from 1 to 65535", clip(s))
+	}
+	return port, nil
+}
+
+func parseHost(host string) (string, error) {
+	if strings.HasPrefix(host, "[") != strings.HasSuffix(host, "]") {
+		return "", fmt.Errorf("unbalanced brackets")
+	}
+	bare := strings.TrimSuffix(strings.TrimPrefix(host, "["), "]")
+	if bare == "" {
+		return "", fmt.Errorf("no host")
+	}
+	if strings.ContainsAny(bare, " \t\r\n\x00[],/\"'") {
+		return "", fmt.Errorf("host has a character that no host name has")
+	}
+	if strings.Contains(bare, ":") && net.ParseIP(strings.SplitN(bare, "%", 2)[0]) == nil {
+		return "", fmt.Errorf("host %q is neither a name nor an IPv6 address", clip(bare))
+	}
+	return bare, nil
+}
+
+// parseNumber reads plain decimal digits from 0 to limit: no sign, no spaces,
+// no leading '+', nothing that strconv would forgive.
+func parseNumber(s string, limit int) (int, error) {
+	for _, c := range []byte(s) {
+		if c < '0' || c > '9' {
+			return 0, fmt.Errorf("%q is not a number", clip(s))
+		}
+	}
+	n, err := strconv.Atoi(s)
+	if err != nil || n > limit {
+		return 0, fmt.Errorf("%q is not a number from 0 to %d", clip(s), limit)
+	}
+	return n, nil
+}
+
+// String is the address in the form that net.Dial takes; IPv6 is bracketed.
+func (a Addr) String() string {
+	return net.JoinHostPort(a.Host, strconv.Itoa(a.Port))
+}
+
+// Known reports whether the address can be dialled at all.
+func (a Addr) Known() bool { return a.Host != "" && a.Port != 0 }
+
+// MarshalText writes the address as String does.
+func (a Addr) MarshalText() ([]byte, error) { return []byte(a.String()), nil }
+
+// UnmarshalText reads what ParseAddr reads.
+func (a *Addr) UnmarshalText(text []byte) error {
+	addr, err := ParseAddr(string(text))
+	if err != nil {
+		return err
+	}
+	*a = addr
+	return nil
+}
