@@ -32,7 +32,7 @@ type Member struct {
 	Keyspace    []DBKeys
 	Databases   []int         // that clients may select; only Valkey 9 has more than 0
 	NodeTimeout int64         // cluster-node-timeout in ms; 0 where it could not be read
-	SlotKeys    map[int]int64 // keys by slot, all databases; nil unless counted
+	SlotKeys    map[int]int64 // keys by slot, all databases; a slot that was not counted is absent
 }
 
 // Features are what a server can do, found by asking it rather than by its
@@ -55,6 +55,13 @@ func (m Member) Keys() int64 {
 		n += db.Keys
 	}
 	return n
+}
+
+// KeysIn is the number of keys that the member holds of a slot, and whether
+// they were counted at all.
+func (m Member) KeysIn(slot int) (keys int64, counted bool) {
+	keys, counted = m.SlotKeys[slot]
+	return keys, counted
 }
 
 // Slots is what the member itself says it owns.

@@ -1,0 +1,3 @@
+// Package goredis implements the driver port with go-redis. It is the only
+// package that imports go-redis.
+package goredis

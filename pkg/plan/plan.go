@@ -1,0 +1,121 @@
+package plan
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"strings"
+
+	"github.com/trib-dev/trib/pkg/cluster"
+)
+
+// Version is the version of the plan's JSON form.
+const Version = 1
+
+// Kind says what a plan is for.
+type Kind string
+
+// The kinds of plans.
+const (
+	KindCreate  Kind = "create"  // form a cluster from fresh nodes
+	KindReshard Kind = "reshard" // move slots between masters
+	KindResume  Kind = "resume"  // finish what an interrupted operation left
+)
+
+// Plan is a list of steps, with what it relied on and what it will cost.
+type Plan struct {
+	Version     int      `json:"version"`
+	Kind        Kind     `json:"kind"`
+	Fingerprint string   `json:"fingerprint"` // of the state it was made from, as far as it relied on it
+	Nodes       []Node   `json:"nodes"`       // every node that a step names
+	Steps       []Step   `json:"steps"`
+	Cost        Cost     `json:"cost"`
+	Reasons     []string `json:"reasons,omitempty"`  // why it is as it is, for people
+	Warnings    []string `json:"warnings,omitempty"` // what could not be had, for people
+}
+
+// Node is a node that a plan names.
+type Node struct {
+	ID   cluster.NodeID `json:"id"`
+	Addr cluster.Addr   `json:"addr"`
+}
+
+// Cost is what carrying out a plan amounts to.
+type Cost struct {
+	Slots int   `json:"slots"` // slots that change their owner
+	Keys  int64 `json:"keys"`  // keys in them when the plan was made; -1 where not counted
+}
+
+// Action is what a step does.
+type Action string
+
+// The actions, each with the fields of Step that it uses.
+const (
+	SetEpoch    Action = "set-epoch"    // Node, Epoch: give a fresh node its config epoch
+	AssignSlots Action = "assign-slots" // Node, Slots: give a fresh node slots that nobody owns
+	Join        Action = "join"         // every node of the plan meets every other
+	Replicate   Action = "replicate"    // Node, Master: make a node without slots a replica
+	MoveSlots   Action = "move-slots"   // From, To, Slots: with their keys, under traffic
+	CloseSlots  Action = "close-slots"  // Node, Slots: clear open states that no longer mean anything
+)
+
+// Step is one thing to do. Which fields are set depends on the action.
+type Step struct {
+	Action Action          `json:"action"`
+	Node   cluster.NodeID  `json:"node,omitempty"`
+	Epoch  uint64          `json:"epoch,omitempty"`
+	Master cluster.NodeID  `json:"master,omitempty"`
+	From   cluster.NodeID  `json:"from,omitempty"`
+	To     cluster.NodeID  `json:"to,omitempty"`
+	Slots  cluster.SlotSet `json:"slots,omitzero"`
+}
+
+// Addr is where the plan's node id is reached.
+func (p Plan) Addr(id cluster.NodeID) cluster.Addr {
+	for _, n := range p.Nodes {
+		if n.ID == id {
+			return n.Addr
+		}
+	}
+	return cluster.Addr{}
+}
+
+// Describe says in words what a step does.
+func (p Plan) Describe(s Step) string {
+	switch s.Action {
+	case SetEpoch:
+		return fmt.Sprintf("set config epoch %d on %s", s.Epoch, p.Addr(s.Node))
+	case AssignSlots:
+		return fmt.Sprintf("assign %d slots (%s) to %s", s.Slots.Len(), s.Slots, p.Addr(s.Node))
+	case Join:
+		return fmt.Sprintf("join %d nodes", len(p.Nodes))
+	case Replicate:
+		return fmt.Sprintf("make %s a replica of %s", p.Addr(s.Node), p.Addr(s.Master))
+	case MoveSlots:
+		return fmt.Sprintf("move %d slots (%s) from %s to %s", s.Slots.Len(), s.Slots, p.Addr(s.From), p.Addr(s.To))
+	case CloseSlots:
+		return fmt.Sprintf("clear the open state of slots %s on %s", s.Slots, p.Addr(s.Node))
+	}
+	return string(s.Action)
+}
+
+// Refusal is a plan that cannot be made because of the cluster's state: a
+// failed precondition, not a mistake on the command line.
+type Refusal struct {
+	Reasons []string // one for each thing that stands in the way
+	Hint    string   // what to do about it; may be empty
+}
+
+func (r *Refusal) Error() string { return strings.Join(r.Reasons, "; ") }
+
+func refuse(format string, args ...any) *Refusal {
+	return &Refusal{Reasons: []string{fmt.Sprintf(format, args...)}}
+}
+
+// fingerprint condenses the facts that a plan relied on.
+func fingerprint(facts []string) string {
+	sum := sha256.Sum256([]byte(strings.Join(facts, "\n")))
+	return hex.EncodeToString(sum[:8])
+}
+
+func nodeOf(m cluster.Member) Node { return Node{m.ID, m.Addr} }

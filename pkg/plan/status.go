@@ -1,0 +1,183 @@
+package plan
+
+import (
+	"fmt"
+
+	"github.com/trib-dev/trib/pkg/cluster"
+)
+
+// Status is where a step stands in a state of the cluster.
+type Status int
+
+// A step is done, can be done now, or is in the way of something that the plan
+// did not expect: a plan with a blocked step is stale.
+const (
+	Done Status = iota
+	Ready
+	Blocked
+)
+
+func (s Status) String() string {
+	return [...]string{"done", "ready", "blocked"}[s]
+}
+
+// Status says where a step stands, and why where it is blocked. It judges the
+// step alone: that the steps before it come first is for who carries them out.
+func (p Plan) Status(step Step, s cluster.State) (Status, string) {
+	for _, id := range step.subjects() {
+		if m, ok := s.Get(id); !ok || !m.Reachable() {
+			return Blocked, fmt.Sprintf("%s does not answer", p.Addr(id))
+		}
+	}
+	switch step.Action {
+	case SetEpoch:
+		return p.epochStatus(step, s)
+	case AssignSlots:
+		return p.assignStatus(step, s)
+	case Join:
+		return p.joinStatus(s)
+	case Replicate:
+		return p.replicateStatus(step, s)
+	case MoveSlots:
+		return p.moveStatus(step, s)
+	case CloseSlots:
+		return p.closeStatus(step, s)
+	}
+	return Blocked, fmt.Sprintf("unknown action %q", step.Action)
+}
+
+// subjects are the nodes that must answer before the step can be judged.
+func (step Step) subjects() []cluster.NodeID {
+	switch step.Action {
+	case MoveSlots:
+		return []cluster.NodeID{step.From, step.To}
+	case Join:
+		return nil
+	}
+	return []cluster.NodeID{step.Node}
+}
+
+// epochStatus takes any epoch for the right one: nodes bump theirs when two
+// collide, and the servers refuse to set an epoch a second time.
+func (p Plan) epochStatus(step Step, s cluster.State) (Status, string) {
+	m, _ := s.Get(step.Node)
+	if m.View.Self().Epoch != 0 || len(m.View.Nodes) > 1 {
+		return Done, ""
+	}
+	return Ready, ""
+}
+
+func (p Plan) assignStatus(step Step, s cluster.State) (Status, string) {
+	m, _ := s.Get(step.Node)
+	switch slots := m.Slots(); {
+	case slots.Equal(step.Slots):
+		return Done, ""
+	case slots.Empty() && m.IsMaster():
+		return Ready, ""
+	default:
+		return Blocked, fmt.Sprintf("%s has slots %q, the plan gives it %q", m.Addr, slots, step.Slots)
+	}
+}
+
+func (p Plan) joinStatus(s cluster.State) (Status, string) {
+	for _, n := range p.Nodes {
+		m, ok := s.Get(n.ID)
+		if !ok || !m.Reachable() {
+			return Blocked, fmt.Sprintf("%s does not answer", n.Addr)
+		}
+		if len(p.Strangers(m.View)) > 0 {
+			return Ready, ""
+		}
+	}
+	return Done, ""
+}
+
+// Strangers are the nodes of the plan that a view does not hold as met and
+// linked.
+func (p Plan) Strangers(v cluster.View) []Node {
+	met := make(map[cluster.NodeID]bool, len(v.Nodes))
+	for _, n := range v.Nodes {
+		met[n.ID] = n.Flags.Has(cluster.FlagMyself) || n.Linked && !n.Flags.Has(cluster.FlagHandshake)
+	}
+	var strangers []Node
+	for _, n := range p.Nodes {
+		if !met[n.ID] {
+			strangers = append(strangers, n)
+		}
+	}
+	return strangers
+}
+
+func (p Plan) replicateStatus(step Step, s cluster.State) (Status, string) {
+	m, _ := s.Get(step.Node)
+	switch self := m.View.Self(); {
+	case self.MasterID == step.Master:
+		return Done, ""
+	case !self.Slots.Empty():
+		return Blocked, fmt.Sprintf("%s has slots %s and cannot become a replica", m.Addr, self.Slots)
+	}
+	return Ready, ""
+}
+
+func (p Plan) moveStatus(step Step, s cluster.State) (Status, string) {
+	if !Remaining(step, s).Empty() {
+		return p.canMove(step, s)
+	}
+	return Done, ""
+}
+
+// Remaining are the slots of a move-slots step that are not settled: not owned
+// by the target alone, or still open at one of the ends.
+func Remaining(step Step, s cluster.State) cluster.SlotSet {
+	from, _ := s.Get(step.From)
+	to, _ := s.Get(step.To)
+	settled := to.Slots().Minus(from.Slots()).Minus(openSlots(from)).Minus(openSlots(to))
+	return step.Slots.Minus(settled)
+}
+
+func openSlots(m cluster.Member) cluster.SlotSet {
+	self := m.View.Self()
+	var open []int
+	for slot := range self.Migrating {
+		open = append(open, slot)
+	}
+	for slot := range self.Importing {
+		open = append(open, slot)
+	}
+	return cluster.SlotsOf(open...)
+}
+
+func (p Plan) canMove(step Step, s cluster.State) (Status, string) {
+	from, _ := s.Get(step.From)
+	to, _ := s.Get(step.To)
+	if !to.IsMaster() {
+		return Blocked, fmt.Sprintf("%s is not a master any more", to.Addr)
+	}
+	left := Remaining(step, s)
+	if lost := left.Minus(from.Slots()).Minus(to.Slots()); !lost.Empty() {
+		return Blocked, fmt.Sprintf("slots %s belong neither to %s nor to %s", lost, from.Addr, to.Addr)
+	}
+	for slot := range left.All() {
+		if peer, ok := from.View.Self().Migrating[slot]; ok && peer != step.To && from.Slots().Has(slot) {
+			return Blocked, fmt.Sprintf("slot %d is migrating from %s to %s", slot, from.Addr, peer)
+		}
+	}
+	return Ready, ""
+}
+
+func (p Plan) closeStatus(step Step, s cluster.State) (Status, string) {
+	m, _ := s.Get(step.Node)
+	open := openSlots(m).Intersect(step.Slots)
+	if open.Empty() {
+		return Done, ""
+	}
+	for slot := range open.All() {
+		if m.Slots().Has(slot) {
+			continue
+		}
+		if problem := mayHoldKeys(m, slot); problem != "" {
+			return Blocked, problem
+		}
+	}
+	return Ready, ""
+}
