@@ -1,0 +1,3 @@
+// Package move moves slots with their keys from one master to another, under
+// traffic, without losing a write.
+package move
