@@ -2,24 +2,31 @@ package apply
 
 import (
 	"context"
-	"errors"
+	"fmt"
 	"time"
 
+	"github.com/trib-dev/trib/pkg/cluster"
 	"github.com/trib-dev/trib/pkg/driver"
 	"github.com/trib-dev/trib/pkg/lock"
 	"github.com/trib-dev/trib/pkg/move"
+	"github.com/trib-dev/trib/pkg/observe"
 	"github.com/trib-dev/trib/pkg/plan"
 )
 
 // Readiness is how far a new cluster must have come before create is done.
 type Readiness string
 
-// A cluster is joined when every node has met every other and every replica
-// follows its master; it is ok when every node also serves clients and every
-// replica holds its master's data.
+// A cluster is joined when every node has met every other, all agree about the
+// slots and every replica follows its master; it is ok when every node also
+// serves clients and every replica holds its master's data.
 const (
 	ReadyJoined Readiness = "joined"
 	ReadyOK     Readiness = "ok"
+)
+
+const (
+	defaultWait = 60 * time.Second
+	poll        = 50 * time.Millisecond
 )
 
 // Options say how to carry out a plan.
@@ -33,9 +40,220 @@ type Options struct {
 	WaitTimeout time.Duration // for every wait; default 60 s
 }
 
-// Run carries out a plan. Its error is a *StaleError or a *lock.HeldError where
-// nothing was changed, a *PartialError where something was, and otherwise
-// whatever kept it from starting.
+// Run carries out a plan. Its error is a *StaleError, a *lock.HeldError or
+// whatever else kept it from starting where nothing was changed, and a
+// *PartialError where something was. A cancelled ctx stops it at the next point
+// that leaves every slot closed or resumable.
 func Run(ctx context.Context, p plan.Plan, o Options) error {
-	return errors.New("not implemented")
+	r := newRunner(p, o)
+	defer r.close()
+	ctx, release, err := r.takeLock(ctx)
+	if err != nil {
+		return err
+	}
+	defer release()
+	todo, err := r.prepare(ctx)
+	if err != nil {
+		return err
+	}
+	start := time.Now()
+	r.tell(Event{Kind: Started, Total: len(todo)})
+	if err := r.carryOut(ctx, todo); err != nil {
+		return err
+	}
+	r.tell(Event{Kind: Finished, Elapsed: time.Since(start)})
+	return nil
+}
+
+type runner struct {
+	p       plan.Plan
+	o       Options
+	name    string // client name of every connection
+	crew    *crew
+	changed bool // something was sent that changes the cluster
+	done    int  // steps
+}
+
+func newRunner(p plan.Plan, o Options) *runner {
+	if o.Ready == "" {
+		o.Ready = ReadyOK
+	}
+	if o.WaitTimeout == 0 {
+		o.WaitTimeout = defaultWait
+	}
+	if o.Observer == nil {
+		o.Observer = func(Event) {}
+	}
+	if o.Lock.Operation == "" {
+		o.Lock.Operation = string(p.Kind)
+	}
+	return &runner{p: p, o: o}
+}
+
+func (r *runner) close() {
+	if r.crew != nil {
+		r.crew.close()
+	}
+}
+
+func (r *runner) tell(e Event) { r.o.Observer(e) }
+
+// observe reads the nodes of a plan that forms a cluster one by one, since they
+// do not know each other, and the whole cluster for any other plan.
+func (r *runner) observe(ctx context.Context) (cluster.State, error) {
+	addrs := make([]cluster.Addr, len(r.p.Nodes))
+	for i, n := range r.p.Nodes {
+		addrs[i] = n.Addr
+	}
+	if r.p.Kind == plan.KindCreate {
+		return observe.Nodes(ctx, r.o.Dialer, addrs), nil
+	}
+	return observe.Cluster(ctx, r.o.Dialer, addrs...)
+}
+
+// takeLock locks the masters; of a cluster yet to be formed, all nodes. The
+// context that it returns ends with the lock.
+func (r *runner) takeLock(ctx context.Context) (context.Context, func(), error) {
+	s, err := r.observe(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	var addrs []cluster.Addr
+	for _, m := range s.Members {
+		if m.IsMaster() || r.p.Kind == plan.KindCreate {
+			addrs = append(addrs, m.Addr)
+		}
+	}
+	l, err := lock.Acquire(ctx, r.o.Dialer, addrs, r.o.Lock)
+	if err != nil {
+		return nil, nil, err
+	}
+	r.name = l.Name()
+	r.crew = newCrew(r.o.Dialer, r.name)
+	ctx, cancel := context.WithCancelCause(ctx)
+	go func() {
+		select {
+		case <-l.Lost():
+			cancel(lock.ErrLost)
+		case <-ctx.Done():
+		}
+	}()
+	return ctx, func() { cancel(nil); l.Release() }, nil
+}
+
+// prepare looks again now that nobody else works here, and returns the steps
+// that are left to do. A blocked step means that the plan is stale.
+func (r *runner) prepare(ctx context.Context) ([]int, error) {
+	s, err := r.observe(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
+	observe.Count(ctx, r.o.Dialer, s, r.slotsToClose)
+	var todo []int
+	stale := &StaleError{}
+	for i, step := range r.p.Steps {
+		switch status, why := r.p.Status(step, s); status {
+		case plan.Ready:
+			todo = append(todo, i)
+		case plan.Blocked:
+			stale.Reasons = append(stale.Reasons, fmt.Sprintf("%s: %s", r.p.Describe(step), why))
+		}
+	}
+	if stale.Reasons != nil {
+		return nil, stale
+	}
+	r.done = len(r.p.Steps) - len(todo)
+	return todo, nil
+}
+
+// slotsToClose are the slots whose open state a step of the plan clears on m:
+// only where no keys are at stake, so these are counted.
+func (r *runner) slotsToClose(m cluster.Member) cluster.SlotSet {
+	var slots cluster.SlotSet
+	for _, step := range r.p.Steps {
+		if step.Action == plan.CloseSlots && step.Node == m.ID {
+			slots = slots.Union(step.Slots)
+		}
+	}
+	return slots
+}
+
+// carryOut does the steps, those of a kind together, and then verifies.
+func (r *runner) carryOut(ctx context.Context, todo []int) error {
+	for len(todo) > 0 {
+		n := r.wave(todo)
+		if ctx.Err() != nil {
+			return r.stopped(context.Cause(ctx), len(todo))
+		}
+		if err := r.do(ctx, todo[:n]); err != nil {
+			return r.stopped(err, len(todo))
+		}
+		r.done += n
+		todo = todo[n:]
+	}
+	if err := r.verify(ctx); err != nil {
+		return r.stopped(err, 0)
+	}
+	return nil
+}
+
+// stopped turns an error into a *PartialError once anything was changed.
+func (r *runner) stopped(err error, left int) error {
+	if !r.changed {
+		return err
+	}
+	return &PartialError{Done: r.done, Left: left, Cause: err}
+}
+
+// wave is how many of the steps to do can be done together: those that follow
+// each other with the same action. Joining and replicating go together, since a
+// replica need not wait for the whole mesh. Moves go one after the other.
+func (r *runner) wave(todo []int) int {
+	first := r.p.Steps[todo[0]].Action
+	if first == plan.MoveSlots {
+		return 1
+	}
+	n := 1
+	for n < len(todo) {
+		action := r.p.Steps[todo[n]].Action
+		if action != first && !(first == plan.Join && action == plan.Replicate) {
+			break
+		}
+		n++
+	}
+	return n
+}
+
+func (r *runner) do(ctx context.Context, steps []int) error {
+	for _, i := range steps {
+		step := r.p.Steps[i]
+		r.tell(Event{Kind: StepBegun, Step: i, Action: step.Action, Text: r.p.Describe(step)})
+	}
+	if err := r.act(ctx, steps); err != nil {
+		return err
+	}
+	for _, i := range steps {
+		step := r.p.Steps[i]
+		r.tell(Event{Kind: StepDone, Step: i, Action: step.Action, Text: r.p.Describe(step)})
+	}
+	return nil
+}
+
+func (r *runner) act(ctx context.Context, steps []int) error {
+	switch r.p.Steps[steps[0]].Action {
+	case plan.SetEpoch:
+		return r.setEpochs(ctx, steps)
+	case plan.AssignSlots:
+		return r.assignSlots(ctx, steps)
+	case plan.Join, plan.Replicate:
+		return r.form(ctx, steps)
+	case plan.MoveSlots:
+		return r.moveSlots(ctx, steps[0])
+	case plan.CloseSlots:
+		return r.closeSlots(ctx, steps)
+	}
+	return fmt.Errorf("unknown action %q", r.p.Steps[steps[0]].Action)
 }

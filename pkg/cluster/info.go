@@ -127,6 +127,7 @@ func parseDBKeys(number, value string) (DBKeys, error) {
 // Replication is a node's replication section.
 type Replication struct {
 	Role     string          // "master" or "slave"
+	ID       string          // of the history that offsets count in
 	Offset   int64           // a master's own offset, or how far a replica has applied
 	LinkUp   bool            // a replica's link to its master
 	Loading  bool            // the node reads its data from disk or from its master
@@ -142,7 +143,7 @@ type ReplicaOffset struct {
 
 // Replication reads the replication section.
 func (i Info) Replication() (Replication, error) {
-	r := Replication{Role: i["role"], LinkUp: i["master_link_status"] == "up", Loading: i["loading"] == "1"}
+	r := Replication{Role: i["role"], ID: i["master_replid"], LinkUp: i["master_link_status"] == "up", Loading: i["loading"] == "1"}
 	if r.Role != "master" && r.Role != "slave" {
 		return Replication{}, fmt.Errorf("INFO role %q", clip(r.Role))
 	}

@@ -2,7 +2,6 @@ package observe
 
 import (
 	"context"
-	"strconv"
 
 	"golang.org/x/sync/errgroup"
 
@@ -40,7 +39,7 @@ func countOn(ctx context.Context, d driver.Dialer, m *cluster.Member, slots clus
 		return err
 	}
 	defer conn.Close()
-	counts, err := KeysInSlots(ctx, conn, m.Databases, slots.Slots())
+	counts, err := driver.KeysInSlots(ctx, conn, m.Databases, slots.Slots())
 	if err != nil {
 		return err
 	}
@@ -51,58 +50,6 @@ func countOn(ctx context.Context, d driver.Dialer, m *cluster.Member, slots clus
 		m.SlotKeys[slot] = n
 	}
 	return nil
-}
-
-// KeysInSlots counts keys by slot over the databases, in one round trip. Every
-// slot is in the result. The connection is left in database 0.
-func KeysInSlots(ctx context.Context, conn driver.Conn, databases, slots []int) (map[int]int64, error) {
-	replies, err := conn.Do(ctx, CountCommands(databases, slots)...)
-	if err != nil {
-		return nil, err
-	}
-	return ReadCounts(replies, databases, slots)
-}
-
-// CountCommands are the commands whose replies ReadCounts reads. A server with
-// one database is never told to select it.
-func CountCommands(databases, slots []int) []driver.Command {
-	var cmds []driver.Command
-	for _, db := range databases {
-		if len(databases) > 1 {
-			cmds = append(cmds, driver.Cmd("SELECT", strconv.Itoa(db)))
-		}
-		for _, slot := range slots {
-			cmds = append(cmds, driver.Cmd("CLUSTER", "COUNTKEYSINSLOT", strconv.Itoa(slot)))
-		}
-	}
-	if len(databases) > 1 {
-		cmds = append(cmds, driver.Cmd("SELECT", "0"))
-	}
-	return cmds
-}
-
-// ReadCounts adds up the replies to CountCommands. Any refused command makes
-// the count an error: a slot is never taken for empty because it could not be
-// counted.
-func ReadCounts(replies []driver.Reply, databases, slots []int) (map[int]int64, error) {
-	counts := make(map[int]int64, len(slots))
-	for range databases {
-		if len(databases) > 1 {
-			if err := replies[0].OK(); err != nil {
-				return nil, err
-			}
-			replies = replies[1:]
-		}
-		for i, slot := range slots {
-			n, err := replies[i].Int()
-			if err != nil {
-				return nil, err
-			}
-			counts[slot] += n
-		}
-		replies = replies[len(slots):]
-	}
-	return counts, nil
 }
 
 // ForCheck counts what health needs: the keys of the slots that each master

@@ -1,0 +1,182 @@
+package move
+
+import (
+	"context"
+	"fmt"
+	"reflect"
+	"strconv"
+	"time"
+
+	"github.com/trib-dev/trib/pkg/driver"
+)
+
+// batch is some keys of one slot in one database.
+type batch struct {
+	slot, db int
+	keys     []string
+}
+
+// drain moves keys until a listing of every database is empty.
+func (m *mover) drain(ctx context.Context, slots []int) error {
+	for _, db := range m.databases {
+		if err := m.drainDB(ctx, db, slots); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// sameListings is how often the same keys may be listed again before it counts
+// as no progress: expired keys are listed until the server gets to them.
+const sameListings = 20
+
+func (m *mover) drainDB(ctx context.Context, db int, slots []int) error {
+	var before []batch
+	for same := 0; same < sameListings; {
+		batches, err := m.list(ctx, db, slots)
+		if err != nil || len(batches) == 0 {
+			return err
+		}
+		for _, b := range batches {
+			if err := m.send(ctx, b); err != nil {
+				return err
+			}
+		}
+		if reflect.DeepEqual(batches, before) {
+			same++
+		}
+		before = batches
+	}
+	return fmt.Errorf("%w: %s lists the same keys of slot %d again and again", errLookAgain, m.src.addr, before[0].slot)
+}
+
+// list asks for up to a batch of keys of each slot. The listing is the
+// authority on what is left: what was moved, expired or deleted is not in it.
+func (m *mover) list(ctx context.Context, db int, slots []int) ([]batch, error) {
+	ctx, cancel := context.WithTimeout(ctx, repliesWithin)
+	defer cancel()
+	cmds := m.selectDB(db)
+	skip := len(cmds)
+	for _, slot := range slots {
+		cmds = append(cmds, driver.Cmd("CLUSTER", "GETKEYSINSLOT", strconv.Itoa(slot), strconv.Itoa(m.o.Batch)))
+	}
+	replies, err := m.src.do(ctx, cmds...)
+	if err != nil {
+		return nil, err
+	}
+	if err := m.src.allOK(cmds[:skip], replies); err != nil {
+		return nil, err
+	}
+	var batches []batch
+	for i, slot := range slots {
+		keys, err := replies[skip+i].Strings()
+		if err != nil {
+			return nil, fmt.Errorf("%s: listing slot %d: %w", m.src.addr, slot, err)
+		}
+		if len(keys) > 0 {
+			batches = append(batches, batch{slot, db, keys})
+		}
+	}
+	return batches, nil
+}
+
+// selectDB is empty where there is but one database.
+func (m *mover) selectDB(db int) []driver.Command {
+	if len(m.databases) == 1 {
+		return nil
+	}
+	return []driver.Command{{"SELECT", strconv.Itoa(db)}}
+}
+
+// send moves a batch and waits until replicas of the target have it.
+func (m *mover) send(ctx context.Context, b batch) error {
+	err := m.migrate(ctx, b, m.ours[b.slot])
+	if driver.Mentions(err, "BUSYKEY") {
+		err = m.merge(ctx, b)
+	}
+	if driver.HasCode(err, "IOERR") {
+		// The keys' fate is unknown and a stale copy may be on the target: the
+		// sooner the same keys are sent again, the less can happen to them.
+		err = m.migrate(ctx, b, m.ours[b.slot])
+	}
+	if err != nil {
+		return err
+	}
+	m.keys += int64(len(b.keys))
+	return m.awaitReplicas(ctx)
+}
+
+// migrate sends one MIGRATE. That none of the keys existed any more is fine:
+// the next listing knows what is left.
+func (m *mover) migrate(ctx context.Context, b batch, replace bool) error {
+	host, port, err := m.targetAsSeen()
+	if err != nil {
+		return err
+	}
+	cmds := m.selectDB(b.db)
+	cmds = append(cmds, m.migrateCommand(host, port, b, replace))
+	// The timeout is the server's, for each read and write on its socket; the
+	// reply takes longer than that where much is sent.
+	ctx, cancel := context.WithTimeout(ctx, m.o.Timeout+30*time.Second)
+	defer cancel()
+	replies, err := m.attend(ctx, cmds)
+	if err != nil {
+		return err
+	}
+	last := replies[len(replies)-1]
+	if last.Err != nil {
+		return fmt.Errorf("%s: MIGRATE of %d keys of slot %d to %s: %w", m.src.addr, len(b.keys), b.slot, m.dst.addr, last.Err)
+	}
+	return driver.FirstErr(replies)
+}
+
+// targetAsSeen is the target's address in the source's own view: the source is
+// who connects to it, and may know it under another address than trib.
+func (m *mover) targetAsSeen() (host, port string, err error) {
+	n, ok := m.src.view.Get(m.dst.id)
+	if !ok || !n.Addr.Known() {
+		return "", "", fmt.Errorf("%s does not know the address of %s", m.src.addr, m.dst.addr)
+	}
+	return n.Addr.Host, strconv.Itoa(n.Addr.Port), nil
+}
+
+func (m *mover) migrateCommand(host, port string, b batch, replace bool) driver.Command {
+	cmd := driver.Cmd("MIGRATE", host, port, "", strconv.Itoa(b.db), strconv.FormatInt(m.o.Timeout.Milliseconds(), 10))
+	if replace {
+		cmd = append(cmd, "REPLACE")
+	}
+	switch {
+	case m.o.Username != "":
+		cmd = append(cmd, "AUTH2", m.o.Username, m.o.Password)
+	case m.o.Password != "":
+		cmd = append(cmd, "AUTH", m.o.Password)
+	}
+	return append(append(cmd, "KEYS"), b.keys...)
+}
+
+// noticeAfter is when an operator is told which node keeps everybody waiting.
+const noticeAfter = 3 * time.Second
+
+// attend sends commands to the source over the connection for MIGRATE, and
+// says so when the reply is late.
+func (m *mover) attend(ctx context.Context, cmds []driver.Command) ([]driver.Reply, error) {
+	type answer struct {
+		replies []driver.Reply
+		err     error
+	}
+	done := make(chan answer, 1)
+	go func() {
+		replies, err := m.carrier.do(ctx, cmds...)
+		done <- answer{replies, err}
+	}()
+	late := time.NewTimer(noticeAfter)
+	defer late.Stop()
+	for {
+		select {
+		case a := <-done:
+			return a.replies, a.err
+		case <-late.C:
+			m.report(Progress{Waiting: fmt.Sprintf("%s has not answered a MIGRATE to %s for %s", m.src.addr, m.dst.addr, noticeAfter)})
+		}
+	}
+}

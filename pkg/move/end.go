@@ -1,0 +1,124 @@
+package move
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/trib-dev/trib/pkg/cluster"
+	"github.com/trib-dev/trib/pkg/driver"
+)
+
+// end is the source or the target of a move: a node, and a control connection
+// to it that is dialled anew after it broke.
+type end struct {
+	dialer driver.Dialer
+	name   string // client name of the connections
+	id     cluster.NodeID
+	addr   cluster.Addr
+	conn   driver.Conn
+
+	view  cluster.View
+	seen  identity
+	trips time.Duration // shortest round trip so far
+}
+
+// identity is what must not change under a move: another run, role or epoch
+// means that the node may have lost what it was told.
+type identity struct {
+	runID  string
+	master bool
+	epoch  uint64
+}
+
+// do sends commands in one round trip, dialling first where it must.
+func (e *end) do(ctx context.Context, cmds ...driver.Command) ([]driver.Reply, error) {
+	if e.conn == nil {
+		conn, err := e.dialer.Dial(ctx, e.addr, e.name)
+		if err != nil {
+			return nil, err
+		}
+		e.conn = conn
+	}
+	start := time.Now()
+	replies, err := e.conn.Do(ctx, cmds...)
+	if err != nil {
+		e.close()
+		return nil, err
+	}
+	if trip := time.Since(start); e.trips == 0 || trip < e.trips {
+		e.trips = trip
+	}
+	return replies, nil
+}
+
+// all is do for commands that must all succeed with OK, such as SETSLOT.
+func (e *end) all(ctx context.Context, cmds ...driver.Command) error {
+	replies, err := e.do(ctx, cmds...)
+	if err != nil {
+		return err
+	}
+	return e.allOK(cmds, replies)
+}
+
+func (e *end) allOK(cmds []driver.Command, replies []driver.Reply) error {
+	for i := range cmds {
+		if err := replies[i].OK(); err != nil {
+			return fmt.Errorf("%s refused %s: %w", e.addr, strings.Join(cmds[i], " "), err)
+		}
+	}
+	return nil
+}
+
+func (e *end) close() {
+	if e.conn != nil {
+		e.conn.Close()
+		e.conn = nil
+	}
+}
+
+// look reads who the node is and what it thinks.
+func (e *end) look(ctx context.Context) error {
+	replies, err := e.do(ctx, driver.Cmd("CLUSTER", "NODES"), driver.Cmd("INFO", "server"))
+	if err != nil {
+		return err
+	}
+	if err := e.readView(replies[0]); err != nil {
+		return err
+	}
+	text, err := replies[1].Text()
+	if err != nil {
+		return fmt.Errorf("%s: INFO: %w", e.addr, err)
+	}
+	info, err := cluster.ParseInfo(text)
+	if err != nil {
+		return fmt.Errorf("%s: %w", e.addr, err)
+	}
+	self := e.view.Self()
+	e.seen = identity{runID: info["run_id"], master: self.IsMaster(), epoch: self.Epoch}
+	return nil
+}
+
+func (e *end) readView(r driver.Reply) error {
+	text, err := r.Text()
+	if err != nil {
+		return fmt.Errorf("%s: CLUSTER NODES: %w", e.addr, err)
+	}
+	view, err := cluster.ParseNodes(text)
+	if err != nil {
+		return fmt.Errorf("%s: %w", e.addr, err)
+	}
+	if self := view.Self(); self.ID != e.id {
+		return fmt.Errorf("%s is now node %s, and was %s", e.addr, self.ID, e.id)
+	}
+	e.view = view
+	return nil
+}
+
+// owns reports whether the node claimed the slot when it was last read.
+func (e *end) owns(slot int) bool { return e.view.Self().Slots.Has(slot) }
+
+// repliesWithin is how long a command that is not MIGRATE may take. On Valkey 8
+// and later every SETSLOT waits for replicas, 2 s by default.
+const repliesWithin = 5 * time.Second

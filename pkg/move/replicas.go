@@ -1,0 +1,141 @@
+package move
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/trib-dev/trib/pkg/cluster"
+	"github.com/trib-dev/trib/pkg/driver"
+)
+
+const (
+	replicaPoll = time.Millisecond
+	// replicaPatience is how long a replica may lag behind before the move stops.
+	replicaPatience = 10 * time.Second
+)
+
+// watchers are connections to the target's replicas. A replica is asked itself
+// how far it has come: its master learns of it only once a second, and WAIT on
+// a connection that wrote nothing is true at once.
+type watchers struct {
+	dialer driver.Dialer
+	name   string
+	conns  map[cluster.Addr]driver.Conn
+	deaf   map[cluster.Addr]bool // could not be reached, and are not tried again
+}
+
+func newWatchers(d driver.Dialer, name string) *watchers {
+	return &watchers{dialer: d, name: name, conns: make(map[cluster.Addr]driver.Conn), deaf: make(map[cluster.Addr]bool)}
+}
+
+func (w *watchers) close() {
+	for addr, c := range w.conns {
+		c.Close()
+		delete(w.conns, addr)
+	}
+}
+
+// awaitReplicas waits until enough online replicas of the target hold all that
+// the target holds now. Keys that only the target has are lost if it fails:
+// the source has deleted them.
+func (m *mover) awaitReplicas(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, replicaPatience)
+	defer cancel()
+	master, err := replication(ctx, m.dst.do)
+	if err != nil {
+		return err
+	}
+	late := time.Now().Add(noticeAfter)
+	for need := m.needed(master); need > 0; {
+		if m.caughtUp(ctx, master) >= need {
+			return nil
+		}
+		if now := time.Now(); now.After(late) {
+			late = now.Add(replicaPatience)
+			m.report(Progress{Waiting: fmt.Sprintf("the replicas of %s lag behind", m.dst.addr)})
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("%w: fewer than %d replicas of %s have caught up within %s", errLookAgain, need, m.dst.addr, replicaPatience)
+		case <-time.After(replicaPoll):
+		}
+		now, err := replication(ctx, m.dst.do)
+		if err != nil {
+			return err
+		}
+		master.Replicas = now.Replicas
+		need = m.needed(now)
+	}
+	return nil
+}
+
+func (m *mover) needed(master cluster.Replication) int {
+	online := 0
+	for _, r := range master.Replicas {
+		if r.Online {
+			online++
+		}
+	}
+	return min(online, m.o.WaitReplicas)
+}
+
+// caughtUp counts the replicas that have applied the master's offset, by their
+// own word or by what they acknowledged.
+func (m *mover) caughtUp(ctx context.Context, master cluster.Replication) int {
+	n := 0
+	for _, r := range master.Replicas {
+		if r.Offset >= master.Offset || r.Online && m.watchers.has(ctx, r.Addr, master) {
+			n++
+		}
+	}
+	return n
+}
+
+// has asks a replica whether it has applied its master's offset. One that
+// cannot be asked has not; its acknowledgement counts when it comes.
+func (w *watchers) has(ctx context.Context, addr cluster.Addr, master cluster.Replication) bool {
+	if w.deaf[addr] {
+		return false
+	}
+	ask := func(ctx context.Context, cmds ...driver.Command) ([]driver.Reply, error) {
+		if w.conns[addr] == nil {
+			conn, err := w.dialer.Dial(ctx, addr, w.name)
+			if err != nil {
+				return nil, err
+			}
+			w.conns[addr] = conn
+		}
+		return w.conns[addr].Do(ctx, cmds...)
+	}
+	r, err := replication(ctx, ask)
+	if err != nil {
+		w.giveUp(addr)
+		return false
+	}
+	return r.Role == "slave" && r.LinkUp && r.ID == master.ID && r.Offset >= master.Offset
+}
+
+func (w *watchers) giveUp(addr cluster.Addr) {
+	w.deaf[addr] = true
+	if c := w.conns[addr]; c != nil {
+		c.Close()
+		delete(w.conns, addr)
+	}
+}
+
+func replication(ctx context.Context, do func(context.Context, ...driver.Command) ([]driver.Reply, error)) (cluster.Replication, error) {
+	replies, err := do(ctx, driver.Cmd("INFO", "replication"))
+	if err != nil {
+		return cluster.Replication{}, err
+	}
+	text, err := replies[0].Text()
+	if err != nil {
+		return cluster.Replication{}, err
+	}
+	info, err := cluster.ParseInfo(text)
+	if err != nil {
+		return cluster.Replication{}, err
+	}
+	return info.Replication()
+}
