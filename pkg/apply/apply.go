@@ -26,7 +26,7 @@ const (
 
 const (
 	defaultWait = 60 * time.Second
-	poll        = 50 * time.Millisecond
+	poll        = 25 * time.Millisecond
 )
 
 // Options say how to carry out a plan.

@@ -66,6 +66,18 @@ func (r *runner) unready(s cluster.State) []string {
 		case m.View.Self().MasterID != "" && !m.Replication.LinkUp:
 			waiting = append(waiting, fmt.Sprintf("%s (has not got its master's data)", m.Addr))
 		}
+		waiting = append(waiting, unlinked(m)...)
+	}
+	return waiting
+}
+
+// unlinked are the nodes that m has met and cannot reach over the cluster bus.
+func unlinked(m cluster.Member) []string {
+	var waiting []string
+	for _, n := range m.View.Nodes {
+		if !n.Linked && !n.Flags.Has(cluster.FlagMyself) {
+			waiting = append(waiting, fmt.Sprintf("%s (no bus link to %s, bus port %d)", m.Addr, n.Addr, n.BusPort))
+		}
 	}
 	return waiting
 }

@@ -112,20 +112,31 @@ type matching struct {
 	takenBy []int // by group: its replica; -1 while without
 }
 
-// augment finds a replica for group g, moving the replicas of other groups
-// where that makes room. seen marks the replicas tried on this path.
+// augment finds a replica for group g: the first free one, else one of another
+// group that can take a different one instead. seen marks the replicas tried on
+// this path.
 func (m *matching) augment(g int, allowed closeness, seen []bool) bool {
 	for r := range m.rest {
-		if seen[r] || m.groups[g].closeness(m.rest[r].Addr.Host) > allowed {
+		if m.groupOf[r] < 0 && m.fits(g, r, allowed) {
+			m.groupOf[r], m.takenBy[g] = g, r
+			return true
+		}
+	}
+	for r := range m.rest {
+		if seen[r] || !m.fits(g, r, allowed) {
 			continue
 		}
 		seen[r] = true
-		if m.groupOf[r] < 0 || m.augment(m.groupOf[r], allowed, seen) {
+		if m.augment(m.groupOf[r], allowed, seen) {
 			m.groupOf[r], m.takenBy[g] = g, r
 			return true
 		}
 	}
 	return false
+}
+
+func (m *matching) fits(g, r int, allowed closeness) bool {
+	return m.groups[g].closeness(m.rest[r].Addr.Host) <= allowed
 }
 
 func crowding(groups []group) []string {

@@ -92,12 +92,11 @@ func (p Plan) joinStatus(s cluster.State) (Status, string) {
 	return Done, ""
 }
 
-// Strangers are the nodes of the plan that a view does not hold as met and
-// linked.
+// Strangers are the nodes of the plan that a view does not hold as met.
 func (p Plan) Strangers(v cluster.View) []Node {
 	met := make(map[cluster.NodeID]bool, len(v.Nodes))
 	for _, n := range v.Nodes {
-		met[n.ID] = n.Flags.Has(cluster.FlagMyself) || n.Linked && !n.Flags.Has(cluster.FlagHandshake)
+		met[n.ID] = !n.Flags.Has(cluster.FlagHandshake)
 	}
 	var strangers []Node
 	for _, n := range p.Nodes {
