@@ -157,11 +157,19 @@ func (p Plan) canMove(step Step, s cluster.State) (Status, string) {
 		return Blocked, fmt.Sprintf("slots %s belong neither to %s nor to %s", lost, from.Addr, to.Addr)
 	}
 	for slot := range left.All() {
-		if peer, ok := from.View.Self().Migrating[slot]; ok && peer != step.To && from.Slots().Has(slot) {
+		peer, ok := from.View.Self().Migrating[slot]
+		if ok && peer != step.To && !replicates(s, peer, step.To) && from.Slots().Has(slot) {
 			return Blocked, fmt.Sprintf("slot %d is migrating from %s to %s", slot, from.Addr, peer)
 		}
 	}
 	return Ready, ""
+}
+
+// replicates reports whether a node is a replica of master now: it was failed
+// over, and what was meant for it is meant for its successor.
+func replicates(s cluster.State, id, master cluster.NodeID) bool {
+	m, ok := s.Get(id)
+	return ok && m.Reachable() && m.View.Self().MasterID == master
 }
 
 func (p Plan) closeStatus(step Step, s cluster.State) (Status, string) {
