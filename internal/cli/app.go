@@ -1,0 +1,27 @@
+package cli
+
+import (
+	"os"
+	"sync/atomic"
+	"time"
+
+	"github.com/trib-dev/trib/internal/config"
+	"github.com/trib-dev/trib/internal/prompt"
+	"github.com/trib-dev/trib/internal/ui"
+	"github.com/trib-dev/trib/pkg/driver"
+)
+
+// App is all that the commands have of the world outside. It serves one run.
+type App struct {
+	Terminal  *ui.Terminal
+	Prompter  prompt.Prompter
+	Env       config.Env
+	Signals   <-chan os.Signal // to stop; may be nil
+	NewDialer func(config.Credentials) driver.Dialer
+	Now       func() time.Time
+	Holder    string // who and where, for the lock: "host:pid"
+	Build     ui.Version
+
+	global globalOptions
+	begun  atomic.Bool // something may have been changed
+}

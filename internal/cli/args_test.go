@@ -1,0 +1,143 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/spf13/cobra"
+
+	"github.com/trib-dev/trib/pkg/apply"
+)
+
+var errSeen = errors.New("seen")
+
+// parse runs a command line up to the point where a command would begin to
+// work, and returns its options.
+func parse(t *testing.T, line ...string) any {
+	t.Helper()
+	var got any
+	app := newBench(t).app()
+	root := newRoot(app)
+	root.RemoveCommand(root.Commands()...)
+	root.AddCommand(parsers(app, &got)...)
+	args, err := arrange(root, line)
+	if err != nil {
+		t.Fatal(err)
+	}
+	root.SetArgs(args)
+	if err := root.ExecuteContext(context.Background()); !errors.Is(err, errSeen) {
+		t.Fatalf("%v: %v", line, err)
+	}
+	return got
+}
+
+func parsers(app *App, got *any) []*cobra.Command {
+	return []*cobra.Command{
+		newCheckCmd(app, func(_ context.Context, o *checkOptions) error { *got = *o; return errSeen }),
+		newInfoCmd(app, func(_ context.Context, o *infoOptions) error { *got = *o; return errSeen }),
+		newCreateCmd(app, func(_ context.Context, o *createOptions) error { *got = *o; return errSeen }),
+		newReshardCmd(app, func(_ context.Context, o *reshardOptions) error { *got = *o; return errSeen }),
+		newResumeCmd(app, func(_ context.Context, o *resumeOptions) error { *got = *o; return errSeen }),
+	}
+}
+
+func TestSeedForms(t *testing.T) {
+	tests := []struct {
+		words []string
+		want  string
+	}{
+		{[]string{"10.0.0.1:7000"}, "10.0.0.1:7000"},
+		{[]string{"10.0.0.1:7000@17000"}, "10.0.0.1:7000"},
+		{[]string{"10.0.0.1", "7000"}, "10.0.0.1:7000"},
+		{[]string{"node.example", "7000"}, "node.example:7000"},
+		{[]string{"[::1]:7000"}, "[::1]:7000"},
+		{[]string{"::1:7000"}, "[::1]:7000"},
+		{[]string{"::1", "7000"}, "[::1]:7000"},
+		{[]string{"[::1]", "7000"}, "[::1]:7000"},
+		{[]string{"1::2:3", "7000"}, "[1::2:3]:7000"},
+		{[]string{"redis://h:7000"}, "h:7000"},
+		{[]string{"redis://h"}, "h:6379"},
+		{[]string{"redis://u:p@[::1]:7000/0"}, "[::1]:7000"},
+		{[]string{"valkey://:p@h:7000/"}, "h:7000"},
+	}
+	for _, tt := range tests {
+		for _, command := range []string{"check", "info", "resume"} {
+			var got seed
+			switch o := parse(t, append([]string{command}, tt.words...)...).(type) {
+			case checkOptions:
+				got = o.seed
+			case infoOptions:
+				got = o.seed
+			case resumeOptions:
+				got = o.seed
+			}
+			if got.addr.String() != tt.want {
+				t.Errorf("%s %v: %s, want %s", command, tt.words, got.addr, tt.want)
+			}
+		}
+	}
+}
+
+// The same reshard, as people and scripts have written it.
+func TestReshardSpellings(t *testing.T) {
+	lines := [][]string{
+		{"reshard", "h:1", "--from", "a,b", "--to", "c", "--slots", "7", "--yes", "--timeout", "1500", "--pipeline", "20"},
+		{"--cluster", "reshard", "h:1", "--cluster-from", "a,b", "--cluster-to", "c", "--cluster-slots", "7", "--cluster-yes", "--cluster-timeout", "1500", "--cluster-pipeline", "20"},
+		{"--cluster-yes", "--cluster", "reshard", "h", "1", "--cluster-from=a,b", "--cluster-to=c", "--cluster-slots=7", "--cluster-timeout=1500", "--cluster-pipeline=20"},
+		{"reshard", "--from", "a,b", "--to", "c", "--slots", "7", "--yes", "--timeout", "1500", "--pipeline", "20", "h:1"},
+		{"reshard", "--from", "a", "h", "--to", "c", "--slots", "7", "1", "--yes", "--timeout", "1.5s", "--pipeline", "20", "--from", "b"},
+		{"--from", "a,b", "--to", "c", "-o", "json", "--slots", "7", "--timeout", "1500ms", "--pipeline", "20", "--yes", "reshard", "h:1"},
+		{"-a", "reshard", "--no_auth_warning", "reshard", "h:1", "--cluster_from", "a, b", "--cluster_to", "c", "--slots", "7", "--yes", "--timeout", "1500", "--pipeline", "20"},
+	}
+	for _, line := range lines {
+		o := parse(t, line...).(reshardOptions)
+		if o.seed.addr.String() != "h:1" || o.to != "c" || o.slots != 7 || !o.yes || o.timeout != 1500*time.Millisecond || o.pipeline != 20 {
+			t.Errorf("%v: %+v", line, o)
+		}
+		if diff := cmp.Diff([]string{"a", "b"}, o.from); diff != "" {
+			t.Errorf("%v: %s", line, diff)
+		}
+	}
+}
+
+func TestCreateSpellings(t *testing.T) {
+	lines := [][]string{
+		{"create", "h:1", "h:2", "--replicas", "1", "--yes"},
+		{"--cluster-yes", "--cluster", "create", "h:1", "h:2", "--cluster-replicas", "1"},
+		{"--cluster", "create", "--cluster-replicas", "1", "--cluster-yes", "h:1", "h:2"},
+		{"create", "--slaves", "1", "h:1", "--yes", "h:2"},
+		{"create", "h:1", "--cluster-slaves=1", "h:2", "--yes=true", "--wait"},
+	}
+	for _, line := range lines {
+		o := parse(t, line...).(createOptions)
+		if len(o.addrs) != 2 || o.replicas != 1 || !o.yes || o.wait != apply.ReadyOK {
+			t.Errorf("%v: %+v", line, o)
+		}
+	}
+	if o := parse(t, "create", "h:1", "--wait=joined", "--wait-timeout", "2m").(createOptions); o.wait != apply.ReadyJoined || o.waitTimeout != 2*time.Minute {
+		t.Errorf("%+v", o)
+	}
+}
+
+func TestNamesOfOldTools(t *testing.T) {
+	for old, want := range map[string]string{
+		"cluster-yes": "yes", "cluster-slave": "replica", "slave": "replica", "cluster-only-primaries": "only-masters",
+		"cluster-primary-id": "master-id", "use_empty_masters": "use-empty-masters", "cluster-fix-with-unreachable-primaries": "fix-with-unreachable-masters",
+		"cluster": "cluster", "no-auth-warning": "no-auth-warning",
+	} {
+		if got := string(normalize(nil, old)); got != want {
+			t.Errorf("%s: %s, want %s", old, got, want)
+		}
+	}
+}
+
+func TestWordsAfterTwoDashesAreNoOptions(t *testing.T) {
+	b := newBench(t)
+	b.want(b.run("keyslot", "--", "--cluster"), exitOK)
+	b.wantOut("\n")
+	b.want(b.run("keyslot", "-o", "json", "--", "-x"), exitOK)
+	b.wantOut(`"key": "-x"`)
+}

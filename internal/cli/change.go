@@ -1,0 +1,226 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/spf13/pflag"
+
+	"github.com/trib-dev/trib/internal/prompt"
+	"github.com/trib-dev/trib/internal/ui"
+	"github.com/trib-dev/trib/pkg/apply"
+	"github.com/trib-dev/trib/pkg/cluster"
+	"github.com/trib-dev/trib/pkg/health"
+	"github.com/trib-dev/trib/pkg/lock"
+	"github.com/trib-dev/trib/pkg/plan"
+)
+
+// changeOptions belong to every command that changes a cluster.
+type changeOptions struct {
+	yes       bool
+	dryRun    bool
+	noLock    bool
+	breakLock bool
+	progress  ui.ProgressMode
+}
+
+func (o *changeOptions) addFlags(f *pflag.FlagSet) {
+	o.progress = ui.ProgressAuto
+	f.BoolVar(&o.yes, "yes", false, "do not ask (also: TRIB_YES=1)")
+	f.BoolVar(&o.dryRun, "dry-run", false, "show the plan and change nothing")
+	f.BoolVar(&o.noLock, "no-lock", false, "do not take the lock: for servers that refuse CLIENT SETNAME or CLIENT LIST")
+	f.BoolVar(&o.breakLock, "break-lock", false, "take the lock from another operator, for one that hangs")
+	f.Var(choice[ui.ProgressMode]{&o.progress, ui.ProgressModes()}, "progress", "how the run is shown on standard error")
+}
+
+func (o *changeOptions) validate() error {
+	switch {
+	case o.yes && o.dryRun:
+		return usage("--yes and --dry-run contradict each other")
+	case o.noLock && o.breakLock:
+		return usage("--no-lock and --break-lock contradict each other")
+	}
+	return nil
+}
+
+// change is a plan on its way: shown, confirmed, carried out, verified.
+type change struct {
+	command  string
+	options  *changeOptions
+	access   access
+	plan     plan.Plan
+	state    cluster.State // that the plan was made from
+	show     func(*ui.Page)
+	question string
+
+	apply  apply.Options
+	after  func(ui.Check, *ui.Page) // how to show what was verified
+	ignore health.Code              // a finding that is expected afterwards
+	resume string                   // what finishes a run that stopped part-way
+	again  string                   // and what moves the slots that it had not begun, with their number
+}
+
+// deliver carries a change out and gives its result.
+func (app *App) deliver(ctx context.Context, c change) error {
+	outcome, err := app.carryOut(ctx, c)
+	if outcome == nil {
+		return err
+	}
+	return errors.Join(err, app.Terminal.Result(outcome))
+}
+
+// carryOut brings a change to its end. There is an outcome unless it stopped
+// before that; there may be one together with an error.
+func (app *App) carryOut(ctx context.Context, c change) (*ui.Outcome, error) {
+	app.Terminal.Text(c.show)
+	outcome := ui.Outcome{Schema: ui.Schema, Command: c.command, Plan: c.plan}
+	switch {
+	case c.done():
+		app.Terminal.Text(func(p *ui.Page) { p.Line("[OK] Everything in this plan is done already.") })
+		return app.verify(ctx, c, outcome)
+	case c.options.dryRun:
+		outcome.DryRun = true
+		app.Terminal.Text(func(p *ui.Page) { p.Line("[OK] Dry run: nothing was changed.") })
+		return &outcome, nil
+	}
+	if err := app.confirm(ctx, c); err != nil {
+		return nil, err
+	}
+	outcome, err := app.apply(ctx, c)
+	if err != nil {
+		return nil, c.explain(err, c.plan.Cost.Slots-outcome.Slots)
+	}
+	app.Terminal.Text(outcome.Summary)
+	// What is done is verified even if a signal came in its last moment.
+	return app.verify(context.WithoutCancel(ctx), c, outcome)
+}
+
+func (c change) done() bool {
+	for _, step := range c.plan.Steps {
+		if status, _ := c.plan.Status(step, c.state); status != plan.Done {
+			return false
+		}
+	}
+	return true
+}
+
+// confirm asks, unless somebody has consented beforehand. Where the result is
+// not for people, the plan is shown beside the question.
+func (app *App) confirm(ctx context.Context, c change) error {
+	if c.options.yes || app.Env.Yes() {
+		return nil
+	}
+	if app.Terminal.Format != ui.Table && app.Terminal.Traits().ErrTTY {
+		app.Terminal.Say(c.show)
+	}
+	yes, err := app.Prompter.Confirm(ctx, c.question)
+	switch {
+	case ctx.Err() != nil:
+		return context.Cause(ctx)
+	case errors.Is(err, prompt.ErrNoInput), errors.Is(err, prompt.ErrUnclear):
+		return &hintError{errors.New(err.Error() + "; nothing was changed"), "--yes accepts the plan without asking"}
+	case err != nil:
+		return err
+	case !yes:
+		return errors.New("declined; nothing was changed")
+	}
+	return nil
+}
+
+func (app *App) apply(ctx context.Context, c change) (ui.Outcome, error) {
+	progress := ui.NewProgress(app.Terminal, c.options.progress, c.plan, app.Now)
+	defer progress.End()
+	narrate := ui.Narrate(app.Terminal)
+	c.apply.Dialer = c.access.dialer
+	c.apply.Lock = lock.Options{
+		Operation: c.command, Holder: app.Holder, Skip: c.options.noLock, Break: c.options.breakLock,
+	}
+	c.apply.Move.Username = c.access.credentials.User
+	c.apply.Move.Password = c.access.credentials.Password.Reveal()
+	c.apply.Observer = func(e apply.Event) {
+		if e.Kind == apply.StepBegun {
+			app.begun.Store(true)
+		}
+		narrate(e)
+		progress.Observe(e)
+	}
+	err := apply.Run(ctx, c.plan, c.apply)
+	return progress.Outcome(c.command), err
+}
+
+// explain adds how to go on after a run that stopped part-way.
+func (c change) explain(err error, left int) error {
+	switch {
+	case exitCode(err) == exitConflict:
+		return &hintError{err, "compare the two values, delete the wrong one on its node, then: " + c.resume}
+	case is[*apply.PartialError](err) && c.again != "":
+		return &hintError{err, fmt.Sprintf(c.again, left)}
+	case is[*apply.PartialError](err):
+		return &hintError{err, c.resume}
+	}
+	return err
+}
+
+// settling bounds how long nodes may take to agree after a change.
+const settling = 10 * time.Second
+
+// verify looks at the cluster again and judges it.
+func (app *App) verify(ctx context.Context, c change, outcome ui.Outcome) (*ui.Outcome, error) {
+	check, err := app.settled(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	app.Terminal.Text(func(p *ui.Page) { c.after(check, p) })
+	outcome.Verified(check)
+	return &outcome, judge(check, false)
+}
+
+// settled checks the cluster until its nodes agree, or long enough.
+func (app *App) settled(ctx context.Context, c change) (ui.Check, error) {
+	deadline := app.Now().Add(settling)
+	for {
+		check, err := app.checkAfter(ctx, c)
+		if err != nil || !unsettled(check.Findings) || app.Now().After(deadline) {
+			return check, err
+		}
+		select {
+		case <-ctx.Done():
+			return check, context.Cause(ctx)
+		case <-time.After(250 * time.Millisecond):
+		}
+	}
+}
+
+func (app *App) checkAfter(ctx context.Context, c change) (ui.Check, error) {
+	var seeds []cluster.Addr
+	for _, n := range c.plan.Nodes {
+		seeds = append(seeds, n.Addr)
+	}
+	s, err := app.observeCluster(ctx, c.access, seeds...)
+	if err != nil {
+		return ui.Check{}, err
+	}
+	if err := app.countForCheck(ctx, c.access, s); err != nil {
+		return ui.Check{}, err
+	}
+	var found []health.Finding
+	for _, f := range health.Check(s) {
+		if f.Code != c.ignore {
+			found = append(found, f)
+		}
+	}
+	return ui.NewCheck(seeds[0].String(), s, found), nil
+}
+
+// unsettled reports whether there is a finding that time may mend.
+func unsettled(found []health.Finding) bool {
+	for _, f := range found {
+		switch f.Code {
+		case health.Disagreement, health.MultipleOwners, health.ClusterDown:
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,71 @@
+package cli
+
+import (
+	"context"
+
+	"github.com/spf13/cobra"
+
+	"github.com/trib-dev/trib/internal/ui"
+	"github.com/trib-dev/trib/pkg/health"
+)
+
+type checkOptions struct {
+	seed   seed
+	strict bool
+}
+
+func newCheckCmd(app *App, run func(context.Context, *checkOptions) error) *cobra.Command {
+	o := &checkOptions{}
+	if run == nil {
+		run = app.runCheck
+	}
+	cmd := &cobra.Command{
+		Use:     "check SEED",
+		GroupID: groupHealth,
+		Short:   "Say what is wrong with a cluster",
+		Long: `Reads every node of the cluster, compares what they say, counts the keys of
+each slot, and reports what is wrong, what shows it, and what to do about it.
+It changes nothing.` + exitCodes(exitUsage, exitUnhealthy, exitNoSeed, exitInterrupted),
+		Example: `  trib check 10.0.0.1:7000
+  trib check 10.0.0.1 7000 --strict
+  trib check 10.0.0.1:7000 -o json | jq '.findings[].code'`,
+		ValidArgsFunction: cobra.NoFileCompletions,
+		RunE: func(cmd *cobra.Command, args []string) (err error) {
+			if o.seed, err = seedOf(args); err != nil {
+				return err
+			}
+			return run(cmd.Context(), o)
+		},
+	}
+	cmd.Flags().BoolVar(&o.strict, "strict", false, "warnings fail the check too")
+	// What this option of redis-cli asks for is always done.
+	cmd.Flags().Bool("search-multiple-owners", false, "")
+	cmd.Flags().MarkHidden("search-multiple-owners")
+	return cmd
+}
+
+func (app *App) runCheck(ctx context.Context, o *checkOptions) error {
+	a, err := app.connect(ctx, o.seed.credentials)
+	if err != nil {
+		return err
+	}
+	s, err := app.observeCluster(ctx, a, o.seed.addr)
+	if err != nil {
+		return err
+	}
+	if err := app.countForCheck(ctx, a, s); err != nil {
+		return err
+	}
+	view := ui.NewCheck(o.seed.addr.String(), s, health.Check(s))
+	if err := app.Terminal.Show(view); err != nil {
+		return err
+	}
+	return judge(view, o.strict)
+}
+
+func judge(view ui.Check, strict bool) error {
+	if view.Healthy && !(strict && len(view.Findings) > 0) {
+		return nil
+	}
+	return &unhealthyError{ui.Tally(view.Findings)}
+}

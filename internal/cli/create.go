@@ -1,0 +1,127 @@
+package cli
+
+import (
+	"context"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/trib-dev/trib/internal/config"
+	"github.com/trib-dev/trib/internal/ui"
+	"github.com/trib-dev/trib/pkg/apply"
+	"github.com/trib-dev/trib/pkg/cluster"
+	"github.com/trib-dev/trib/pkg/health"
+	"github.com/trib-dev/trib/pkg/observe"
+	"github.com/trib-dev/trib/pkg/plan"
+)
+
+type createOptions struct {
+	changeOptions
+	addrs       []cluster.Addr
+	credentials config.Credentials
+	replicas    int
+	wait        apply.Readiness
+	waitTimeout time.Duration
+}
+
+func newCreateCmd(app *App, run func(context.Context, *createOptions) error) *cobra.Command {
+	o := &createOptions{wait: apply.ReadyOK}
+	if run == nil {
+		run = app.runCreate
+	}
+	cmd := &cobra.Command{
+		Use:     "create HOST:PORT...",
+		GroupID: groupBuild,
+		Short:   "Form a cluster from empty nodes",
+		Long: `Forms a cluster from nodes that are empty and belong to none: chooses masters
+and replicas so that hosts are shared as little as possible, divides the slots,
+and waits until the cluster serves clients. A create that was interrupted is
+finished by running it again.` +
+			exitCodes(exitRefused, exitUsage, exitUnhealthy, exitStale, exitPartial, exitNoSeed, exitInterrupted),
+		Example: `  trib create 10.0.0.1:7000 10.0.0.2:7000 10.0.0.3:7000
+  trib create 127.0.0.1:700{0..5} --replicas 1 --yes
+  trib create 127.0.0.1:700{0..5} --replicas 1 --dry-run`,
+		ValidArgsFunction: cobra.NoFileCompletions,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := o.complete(args); err != nil {
+				return err
+			}
+			return run(cmd.Context(), o)
+		},
+	}
+	o.changeOptions.addFlags(cmd.Flags())
+	f := cmd.Flags()
+	f.Var(number{&o.replicas, 0, 1000}, "replicas", "replicas of each master")
+	f.Var(choice[apply.Readiness]{&o.wait, []string{string(apply.ReadyOK), string(apply.ReadyJoined)}}, "wait",
+		"for what to wait: until the cluster is ok, or until all nodes have joined")
+	f.Lookup("wait").NoOptDefVal = string(apply.ReadyOK)
+	f.Var(span{&o.waitTimeout, 0}, "wait-timeout", "how long to wait for anything (default 60s)")
+	return cmd
+}
+
+func (o *createOptions) complete(args []string) (err error) {
+	if len(args) == 0 {
+		return usage("no nodes: name every node of the new cluster as HOST:PORT")
+	}
+	if o.addrs, o.credentials, err = seedsOf(args); err != nil {
+		return err
+	}
+	return o.validate()
+}
+
+func (app *App) runCreate(ctx context.Context, o *createOptions) error {
+	a, err := app.connect(ctx, o.credentials)
+	if err != nil {
+		return err
+	}
+	c, err := app.planCreate(ctx, a, o)
+	if err != nil {
+		return err
+	}
+	return app.deliver(ctx, c)
+}
+
+func (app *App) planCreate(ctx context.Context, a access, o *createOptions) (change, error) {
+	s, err := app.observeNodes(ctx, a, o.addrs)
+	if err != nil {
+		return change{}, err
+	}
+	p, err := plan.Create(s, plan.CreateOptions{Addrs: o.addrs, Replicas: o.replicas})
+	if err != nil {
+		return change{}, err
+	}
+	c := change{
+		command: "create", options: &o.changeOptions, access: a, plan: p, state: s,
+		show:     ui.CreatePlan{Plan: p}.Text,
+		question: "Can I set the above configuration? (type 'yes' to accept): ",
+		apply:    apply.Options{Ready: o.wait, WaitTimeout: o.waitTimeout},
+		after:    ui.Check.Report,
+		resume:   "run the same create again: it goes on where this one stopped",
+	}
+	if o.wait == apply.ReadyJoined {
+		c.ignore = health.ClusterDown
+	}
+	return c, nil
+}
+
+// observeNodes reads nodes that must all answer.
+func (app *App) observeNodes(ctx context.Context, a access, addrs []cluster.Addr) (cluster.State, error) {
+	app.Terminal.Status("reading the nodes...")
+	defer app.Terminal.Status("")
+	s := observe.Nodes(ctx, a.reader(), addrs)
+	if ctx.Err() != nil {
+		return s, context.Cause(ctx)
+	}
+	var silent []string
+	for _, m := range s.Unreachable() {
+		// A node that answers and is unfit is for the plan to refuse.
+		if !strings.HasPrefix(m.Unreachable, "not a cluster node") {
+			silent = append(silent, m.Addr.String()+" does not answer: "+m.Unreachable)
+		}
+	}
+	if silent != nil {
+		return s, &unreachableError{silent}
+	}
+	return s, nil
+}

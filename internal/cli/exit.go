@@ -1,0 +1,195 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/trib-dev/trib/internal/prompt"
+	"github.com/trib-dev/trib/internal/ui"
+	"github.com/trib-dev/trib/pkg/apply"
+	"github.com/trib-dev/trib/pkg/driver"
+	"github.com/trib-dev/trib/pkg/lock"
+	"github.com/trib-dev/trib/pkg/move"
+	"github.com/trib-dev/trib/pkg/observe"
+	"github.com/trib-dev/trib/pkg/plan"
+)
+
+// The exit codes. Scripts rely on them: a code never changes its meaning.
+const (
+	exitOK          = 0
+	exitRefused     = 1
+	exitUsage       = 2
+	exitUnhealthy   = 3
+	exitStale       = 4
+	exitPartial     = 5
+	exitConflict    = 6
+	exitNoSeed      = 7
+	exitInterrupted = 130
+)
+
+func meaning(code int) string {
+	switch code {
+	case exitOK:
+		return "done and verified, or already so"
+	case exitRefused:
+		return "declined or failed; nothing was changed"
+	case exitUsage:
+		return "wrong usage; found before any connection was made"
+	case exitUnhealthy:
+		return "the cluster has problems of severity error"
+	case exitStale:
+		return "the cluster is not fit for this, the plan is stale, or another operator holds the lock"
+	case exitPartial:
+		return "stopped part-way; resumable, the hint says how"
+	case exitConflict:
+		return "a key has two differing values; somebody has to decide"
+	case exitNoSeed:
+		return "no named node could be reached, or it refused the credentials"
+	case exitInterrupted:
+		return "interrupted before anything was changed"
+	}
+	return ""
+}
+
+// exitCodes is the section of a command's help.
+func exitCodes(codes ...int) string {
+	var b strings.Builder
+	b.WriteString("\n\nExit codes:\n")
+	for _, code := range append([]int{exitOK}, codes...) {
+		fmt.Fprintf(&b, "  %3d  %s\n", code, meaning(code))
+	}
+	return strings.TrimRight(b.String(), "\n")
+}
+
+// usageError is a command line that cannot be meant.
+type usageError struct{ err error }
+
+func (e *usageError) Error() string { return e.err.Error() }
+func (e *usageError) Unwrap() error { return e.err }
+
+func usage(format string, args ...any) error { return &usageError{fmt.Errorf(format, args...)} }
+
+// errInterrupted is the cause of the context that a signal ends.
+var errInterrupted = errors.New("interrupted")
+
+// unfitError is a cluster that must not be changed as it is.
+type unfitError struct{ reasons []string }
+
+func (e *unfitError) Error() string { return strings.Join(e.reasons, "; ") }
+
+// unreachableError is a node that was named on the command line and does not
+// answer.
+type unreachableError struct{ reasons []string }
+
+func (e *unreachableError) Error() string { return strings.Join(e.reasons, "; ") }
+
+// unhealthyError is a cluster with findings that were shown already.
+type unhealthyError struct{ findings string }
+
+func (e *unhealthyError) Error() string { return "the cluster has problems: " + e.findings }
+
+// hintError adds what to run next, where the one who returns the error knows
+// better than hintFor.
+type hintError struct {
+	err  error
+	hint string
+}
+
+func (e *hintError) Error() string { return e.err.Error() }
+func (e *hintError) Unwrap() error { return e.err }
+
+// exitCode decides, for all commands, what an error means. The order counts:
+// a partial run may have been caused by anything, and only a conflict says more
+// than that.
+func exitCode(err error) int {
+	switch {
+	case err == nil:
+		return exitOK
+	case is[*usageError](err):
+		return exitUsage
+	case is[*move.ConflictError](err):
+		return exitConflict
+	case is[*apply.PartialError](err):
+		return exitPartial
+	case errors.Is(err, errInterrupted), errors.Is(err, prompt.ErrInterrupted), errors.Is(err, context.Canceled):
+		return exitInterrupted
+	case is[*unhealthyError](err):
+		return exitUnhealthy
+	case is[*plan.Refusal](err), is[*apply.StaleError](err), is[*unfitError](err),
+		is[*lock.HeldError](err), is[*lock.UnsupportedError](err):
+		return exitStale
+	case is[*observe.SeedError](err), is[*driver.AuthError](err), is[*unreachableError](err):
+		return exitNoSeed
+	}
+	return exitRefused
+}
+
+func is[E error](err error) bool {
+	_, ok := errors.AsType[E](err)
+	return ok
+}
+
+const hintPartial = "trib check shows where the cluster stands; trib resume finishes what was begun"
+
+// hintFor is what to run next where nobody said it.
+func hintFor(err error) string {
+	if e, ok := errors.AsType[*hintError](err); ok {
+		return e.hint
+	}
+	if is[*apply.PartialError](err) {
+		return hintPartial
+	}
+	if e, ok := errors.AsType[*plan.Refusal](err); ok {
+		return e.Hint
+	}
+	switch {
+	case is[*lock.HeldError](err):
+		return "wait until the other operator is done; --break-lock takes over from one that hangs"
+	case is[*lock.UnsupportedError](err):
+		return "--no-lock does without the lock: see to it yourself that nobody else changes the cluster"
+	case is[*apply.StaleError](err):
+		return "run the same command again: it plans from what the cluster is now"
+	case is[*driver.AuthError](err):
+		return "give the password in TRIB_PASSWORD, or let --askpass ask for it; --user names an ACL user"
+	case is[*observe.SeedError](err), is[*unreachableError](err):
+		return "see whether the server runs there, and whether this host may connect to it"
+	}
+	return ""
+}
+
+// reasonsOf are the single reasons of an error that has several, and what they
+// are reasons of.
+func reasonsOf(err error) (head string, reasons []string) {
+	if e, ok := errors.AsType[*move.ConflictError](err); ok {
+		for _, c := range e.Conflicts {
+			reasons = append(reasons, (&move.ConflictError{Conflicts: []move.Conflict{c}}).Error())
+		}
+		return "keys with differing values on the source and the target of a move", reasons
+	}
+	if e, ok := errors.AsType[*plan.Refusal](err); ok {
+		return "this cannot be done", e.Reasons
+	}
+	if e, ok := errors.AsType[*apply.StaleError](err); ok {
+		return "the plan does not fit the cluster any more", e.Reasons
+	}
+	if e, ok := errors.AsType[*unfitError](err); ok {
+		return "the cluster is not fit for this", e.reasons
+	}
+	if e, ok := errors.AsType[*unreachableError](err); ok {
+		return "nodes that were named do not answer", e.reasons
+	}
+	return "", nil
+}
+
+func failureOf(err error) ui.Failure {
+	f := ui.Failure{Message: err.Error(), Hint: hintFor(err), Exit: exitCode(err)}
+	if head, reasons := reasonsOf(err); len(reasons) > 1 {
+		f.Head, f.Reasons = head, reasons
+	}
+	if e, ok := errors.AsType[*move.ConflictError](err); ok {
+		f.Conflicts = e.Conflicts
+	}
+	return f
+}

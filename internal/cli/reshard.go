@@ -1,0 +1,162 @@
+package cli
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/trib-dev/trib/internal/ui"
+	"github.com/trib-dev/trib/pkg/apply"
+	"github.com/trib-dev/trib/pkg/cluster"
+	"github.com/trib-dev/trib/pkg/health"
+	"github.com/trib-dev/trib/pkg/move"
+	"github.com/trib-dev/trib/pkg/plan"
+)
+
+type reshardOptions struct {
+	changeOptions
+	moveOptions
+	seed  seed
+	from  []string
+	to    string
+	slots int
+}
+
+// moveOptions belong to every command that moves slots.
+type moveOptions struct {
+	pipeline     int
+	timeout      time.Duration
+	waitReplicas int
+}
+
+func (o *moveOptions) addFlags(cmd *cobra.Command) {
+	f := cmd.Flags()
+	f.Var(number{&o.pipeline, 1, 10000}, "pipeline", "keys in one MIGRATE (default 100)")
+	f.Var(span{&o.timeout, time.Millisecond}, "timeout", "of one MIGRATE (default 5s, or a third of the node timeout)")
+	f.Var(number{&o.waitReplicas, 1, 1000}, "wait-replicas", "replicas of the target that must have each batch (default 1, where there is one)")
+}
+
+func (o *moveOptions) engine() move.Options {
+	return move.Options{Batch: o.pipeline, Timeout: o.timeout, WaitReplicas: o.waitReplicas}
+}
+
+func newReshardCmd(app *App, run func(context.Context, *reshardOptions) error) *cobra.Command {
+	o := &reshardOptions{}
+	if run == nil {
+		run = app.runReshard
+	}
+	cmd := &cobra.Command{
+		Use:     "reshard SEED --from NODE,NODE|all --to NODE --slots N",
+		GroupID: groupSlots,
+		Short:   "Move slots to a master",
+		Long: `Moves exactly N slots with their keys to one master, under traffic. The sources
+give in proportion to what they have, their lowest-numbered slots first. A
+reshard that was interrupted is finished by trib resume, or by running it again.` +
+			exitCodes(exitRefused, exitUsage, exitUnhealthy, exitStale, exitPartial, exitConflict, exitNoSeed, exitInterrupted),
+		Example: `  trib reshard 10.0.0.1:7000 --from all --to 10.0.0.4:7000 --slots 4096
+  trib reshard 10.0.0.1:7000 --from 3f9a,77c1 --to 0b2e --slots 100 --dry-run`,
+		ValidArgsFunction: cobra.NoFileCompletions,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := o.complete(args); err != nil {
+				return err
+			}
+			return run(cmd.Context(), o)
+		},
+	}
+	o.changeOptions.addFlags(cmd.Flags())
+	o.moveOptions.addFlags(cmd)
+	f := cmd.Flags()
+	f.Var(names{&o.from}, "from", "masters that give slots, or all")
+	f.StringVar(&o.to, "to", "", "master that gets them")
+	f.Var(number{&o.slots, 1, cluster.SlotCount}, "slots", "how many slots to move, 1 to 16384")
+	return cmd
+}
+
+func (o *reshardOptions) complete(args []string) (err error) {
+	if o.seed, err = seedOf(args); err != nil {
+		return err
+	}
+	switch {
+	case len(o.from) == 0:
+		return usage("--from is missing: the masters that give slots, or all")
+	case o.to == "":
+		return usage("--to is missing: the master that gets the slots")
+	case o.slots == 0:
+		return usage("--slots is missing: how many slots to move, 1 to %d", cluster.SlotCount)
+	case slices.Contains(o.from, "all") && len(o.from) > 1:
+		return usage("--from all and --from with names contradict each other")
+	case slices.Contains(o.from, o.to):
+		return usage("--from and --to name the same node %s", o.to)
+	}
+	return o.validate()
+}
+
+func (app *App) runReshard(ctx context.Context, o *reshardOptions) error {
+	a, err := app.connect(ctx, o.seed.credentials)
+	if err != nil {
+		return err
+	}
+	s, err := app.observeFit(ctx, a, o.seed)
+	if err != nil {
+		return err
+	}
+	wish, err := o.resolve(s)
+	if err != nil {
+		return err
+	}
+	p, err := plan.Reshard(s, wish)
+	if err != nil {
+		return err
+	}
+	return app.deliver(ctx, change{
+		command: "reshard", options: &o.changeOptions, access: a, plan: p, state: s,
+		show:     ui.MovePlan{Plan: p, State: s}.Text,
+		question: "Do you want to proceed with the proposed reshard plan (yes/no)? ",
+		apply:    apply.Options{Move: o.engine()},
+		after:    ui.Check.Verdict,
+		resume:   "trib resume " + o.seed.addr.String(),
+		again:    "the same reshard with --slots %d moves the rest; trib resume " + o.seed.addr.String() + " only finishes what is open",
+	})
+}
+
+// observeFit reads a cluster that must be fit for moving slots.
+func (app *App) observeFit(ctx context.Context, a access, from seed) (cluster.State, error) {
+	s, err := app.observeCluster(ctx, a, from.addr)
+	if err != nil {
+		return s, err
+	}
+	if err := app.countForCheck(ctx, a, s); err != nil {
+		return s, err
+	}
+	var reasons []string
+	for _, f := range health.Blocking(health.Check(s)) {
+		reasons = append(reasons, string(f.Code)+": "+f.Summary)
+	}
+	if reasons != nil {
+		return s, &hintError{&unfitError{reasons}, "trib check " + from.addr.String() + " shows what to do about it"}
+	}
+	return s, nil
+}
+
+// resolve finds the nodes behind the names.
+func (o *reshardOptions) resolve(s cluster.State) (plan.ReshardOptions, error) {
+	wish := plan.ReshardOptions{Slots: o.slots}
+	to, err := s.Find(o.to)
+	if err != nil {
+		return wish, err
+	}
+	wish.To = to.ID
+	if o.from[0] == "all" {
+		return wish, nil
+	}
+	for _, name := range o.from {
+		m, err := s.Find(name)
+		if err != nil {
+			return wish, err
+		}
+		wish.From = append(wish.From, m.ID)
+	}
+	return wish, nil
+}

@@ -1,0 +1,105 @@
+package cli
+
+import (
+	"context"
+
+	"github.com/spf13/cobra"
+
+	"github.com/trib-dev/trib/internal/ui"
+	"github.com/trib-dev/trib/pkg/apply"
+	"github.com/trib-dev/trib/pkg/cluster"
+	"github.com/trib-dev/trib/pkg/observe"
+	"github.com/trib-dev/trib/pkg/plan"
+)
+
+type resumeOptions struct {
+	changeOptions
+	moveOptions
+	seed seed
+}
+
+func newResumeCmd(app *App, run func(context.Context, *resumeOptions) error) *cobra.Command {
+	o := &resumeOptions{}
+	if run == nil {
+		run = app.runResume
+	}
+	cmd := &cobra.Command{
+		Use:     "resume SEED",
+		GroupID: groupSlots,
+		Short:   "Finish slot moves that were interrupted",
+		Long: `Finishes every slot move that was interrupted, whoever began it and from
+whatever host: what the nodes say is all it needs. A slot always goes on to the
+node that it was on its way to.` +
+			exitCodes(exitRefused, exitUsage, exitUnhealthy, exitStale, exitPartial, exitConflict, exitNoSeed, exitInterrupted),
+		Example: `  trib resume 10.0.0.1:7000
+  trib resume 10.0.0.1:7000 --dry-run`,
+		ValidArgsFunction: cobra.NoFileCompletions,
+		RunE: func(cmd *cobra.Command, args []string) (err error) {
+			if o.seed, err = seedOf(args); err != nil {
+				return err
+			}
+			if err := o.validate(); err != nil {
+				return err
+			}
+			return run(cmd.Context(), o)
+		},
+	}
+	o.changeOptions.addFlags(cmd.Flags())
+	o.moveOptions.addFlags(cmd)
+	return cmd
+}
+
+func (app *App) runResume(ctx context.Context, o *resumeOptions) error {
+	a, err := app.connect(ctx, o.seed.credentials)
+	if err != nil {
+		return err
+	}
+	s, err := app.observeCluster(ctx, a, o.seed.addr)
+	if err != nil {
+		return err
+	}
+	if err := app.countOpen(ctx, a, s); err != nil {
+		return err
+	}
+	p, err := plan.Resume(s)
+	if err != nil {
+		return err
+	}
+	if len(p.Steps) == 0 {
+		app.Terminal.Text(func(p *ui.Page) { p.Line("[OK] nothing to resume") })
+		return app.Terminal.Result(ui.Outcome{Schema: ui.Schema, Command: "resume", Plan: p})
+	}
+	return app.deliver(ctx, change{
+		command: "resume", options: &o.changeOptions, access: a, plan: p, state: s,
+		show:     ui.ResumePlan{Plan: p}.Text,
+		question: "Do you want to finish these moves (yes/no)? ",
+		apply:    apply.Options{Move: o.engine()},
+		after:    ui.Check.Verdict,
+		resume:   "trib resume " + o.seed.addr.String(),
+	})
+}
+
+// countOpen counts the keys of open slots on every master: one that takes no
+// part in a move may hold some too.
+func (app *App) countOpen(ctx context.Context, a access, s cluster.State) error {
+	var open []int
+	for _, m := range s.Masters() {
+		self := m.View.Self()
+		for slot := range self.Migrating {
+			open = append(open, slot)
+		}
+		for slot := range self.Importing {
+			open = append(open, slot)
+		}
+	}
+	observe.Count(ctx, a.reader(), s, func(m cluster.Member) cluster.SlotSet {
+		if !m.IsMaster() {
+			return cluster.SlotSet{}
+		}
+		return cluster.SlotsOf(open...)
+	})
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	return nil
+}

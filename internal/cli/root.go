@@ -1,0 +1,118 @@
+package cli
+
+import (
+	"errors"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/trib-dev/trib/internal/ui"
+)
+
+// globalOptions belong to every command.
+type globalOptions struct {
+	output        ui.Format
+	noColor       bool
+	user          string
+	pass          string
+	uri           string
+	askPass       bool
+	noAuthWarning bool
+}
+
+func (o *globalOptions) addFlags(f *pflag.FlagSet) {
+	o.output = ui.Table
+	f.VarP(choice[ui.Format]{&o.output, ui.Formats()}, "output", "o", "form of the result")
+	f.BoolVar(&o.noColor, "no-color", false, "no colours (also: NO_COLOR)")
+	f.StringVarP(&o.pass, "pass", "a", "", "password; better in TRIB_PASSWORD, where other users cannot see it")
+	f.StringVar(&o.user, "user", "", "ACL user")
+	f.StringVarP(&o.uri, "uri", "u", "", "user and password as redis://user:password@host:port")
+	f.BoolVar(&o.askPass, "askpass", false, "ask for the password")
+	f.BoolVar(&o.noAuthWarning, "no-auth-warning", false, "do not warn of a password on the command line")
+}
+
+const rootLong = `trib administers Redis Cluster and Valkey clusters: it creates them, checks
+them and moves their slots. Every change is shown before it is made, and can be
+resumed if it is interrupted.
+
+A cluster is named by any one of its nodes (SEED): host:port, "host port",
+[v6]:port or redis://user:password@host:port. A node is named by its id, the
+beginning of its id, or its address. Options may stand anywhere; those of
+redis-cli --cluster and redis-trib.rb are understood.
+
+Environment:
+  TRIB_PASSWORD   password (also TRIB_AUTH, VALKEYCLI_AUTH, REDISCLI_AUTH)
+  TRIB_USER       ACL user
+  TRIB_YES=1      as --yes (also VALKEYCLI_CLUSTER_YES, REDISCLI_CLUSTER_YES)
+  NO_COLOR        as --no-color`
+
+func newRoot(app *App) *cobra.Command {
+	root := &cobra.Command{
+		Use:               "trib COMMAND",
+		Short:             "Administer Redis Cluster and Valkey clusters",
+		Long:              rootLong + exitCodes(exitRefused, exitUsage, exitUnhealthy, exitStale, exitPartial, exitConflict, exitNoSeed, exitInterrupted),
+		Version:           app.Build.Version,
+		SilenceUsage:      true,
+		SilenceErrors:     true,
+		PersistentPreRunE: app.begin,
+		Args:              cobra.ArbitraryArgs,
+		RunE:              noCommand,
+	}
+	root.SetOut(app.Terminal.Out())
+	root.SetErr(app.Terminal.Out())
+	root.SetGlobalNormalizationFunc(normalize)
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return flagError(err) })
+	root.SetHelpCommand(newHelpCmd())
+	app.global.addFlags(root.PersistentFlags())
+	root.AddGroup(
+		&cobra.Group{ID: groupBuild, Title: "Build:"},
+		&cobra.Group{ID: groupSlots, Title: "Slots:"},
+		&cobra.Group{ID: groupHealth, Title: "Health:"},
+		&cobra.Group{ID: groupMore, Title: "More:"},
+	)
+	root.AddCommand(
+		newCreateCmd(app, nil), newReshardCmd(app, nil), newResumeCmd(app, nil),
+		newCheckCmd(app, nil), newInfoCmd(app, nil),
+		newLabCmd(app), newKeySlotCmd(app), newVersionCmd(app),
+	)
+	return root
+}
+
+// The groups of commands in the help.
+const (
+	groupBuild  = "build"
+	groupSlots  = "slots"
+	groupHealth = "health"
+	groupMore   = "more"
+)
+
+// begin is what every command does first.
+func (app *App) begin(*cobra.Command, []string) error {
+	app.Terminal.Format = app.global.output
+	if app.global.noColor {
+		app.Terminal.NoColor()
+	}
+	return nil
+}
+
+// flagError words pflag's errors. What pflag would repeat of an option that it
+// does not know, or that takes no value, may be a password: -phunter2.
+func flagError(err error) error {
+	if e, ok := errors.AsType[*pflag.NotExistError](err); ok {
+		if letters := e.GetSpecifiedShortnames(); letters != "" {
+			return usage("unknown option -%c", []rune(letters)[0])
+		}
+		return usage("unknown option --%s", e.GetSpecifiedName())
+	}
+	if e, ok := errors.AsType[*pflag.InvalidValueError](err); ok && e.GetFlag().Value.Type() == "bool" {
+		return usage("--%s takes no value", e.GetFlag().Name)
+	}
+	return &usageError{err}
+}
+
+func noCommand(cmd *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		return unknownCommand(cmd, args[0])
+	}
+	return usage("no command")
+}

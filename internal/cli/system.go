@@ -1,0 +1,100 @@
+package cli
+
+import (
+	"fmt"
+	"os"
+	"os/signal"
+	"runtime"
+	"runtime/debug"
+	"syscall"
+	"time"
+
+	"golang.org/x/term"
+
+	"github.com/trib-dev/trib/internal/config"
+	"github.com/trib-dev/trib/internal/prompt"
+	"github.com/trib-dev/trib/internal/ui"
+	"github.com/trib-dev/trib/pkg/driver"
+	"github.com/trib-dev/trib/pkg/driver/goredis"
+)
+
+// System is the App of a real process.
+func System(in, out, err *os.File, getenv func(string) string) *App {
+	env := config.Env(getenv)
+	inTTY, errTTY := isTerminal(in), isTerminal(err)
+	terminal := ui.NewTerminal(out, err, ui.Traits{
+		Out:    styleOf(env, out),
+		Err:    styleOf(env, err),
+		ErrTTY: errTTY,
+		Width:  func() int { return width(err) },
+	})
+	return &App{
+		Terminal: terminal,
+		Prompter: prompt.New(prompt.Stdio{
+			In: in, Err: err, InTTY: inTTY, ErrTTY: errTTY, DumbTerminal: env("TERM") == "dumb",
+			Color: func() bool { return terminal.Traits().Err.Color },
+		}),
+		Env:       env,
+		Signals:   signals(),
+		NewDialer: dialReal,
+		Now:       time.Now,
+		Holder:    holder(),
+		Build:     build(),
+	}
+}
+
+func isTerminal(f *os.File) bool { return term.IsTerminal(int(f.Fd())) }
+
+func styleOf(env config.Env, f *os.File) ui.Style {
+	tty := isTerminal(f)
+	return ui.Style{Color: tty && !env.NoColor(), Unicode: tty && env.Unicode(), Narrow: tty && width(f) < 110}
+}
+
+func width(f *os.File) int {
+	columns, _, err := term.GetSize(int(f.Fd()))
+	if err != nil {
+		return 80
+	}
+	return columns
+}
+
+// signals are those that ask trib to stop. A reader of its output that goes away
+// does not: trib reshard | head must not end in the middle of a batch.
+func signals() <-chan os.Signal {
+	signal.Ignore(syscall.SIGPIPE)
+	c := make(chan os.Signal, 2)
+	signal.Notify(c, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	return c
+}
+
+func dialReal(c config.Credentials) driver.Dialer {
+	return goredis.New(goredis.Options{Username: c.User, Password: c.Password.Reveal()})
+}
+
+func holder() string {
+	host, err := os.Hostname()
+	if err != nil {
+		host = "unknown"
+	}
+	return fmt.Sprintf("%s:%d", host, os.Getpid())
+}
+
+func build() ui.Version {
+	v := ui.Version{Schema: ui.Schema, Command: "version", Version: "unknown", Go: runtime.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH}
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return v
+	}
+	v.Version = info.Main.Version
+	for _, s := range info.Settings {
+		switch s.Key {
+		case "vcs.revision":
+			v.Commit = s.Value
+		case "vcs.time":
+			v.Time = s.Value
+		case "vcs.modified":
+			v.Modified = s.Value == "true"
+		}
+	}
+	return v
+}

@@ -1,0 +1,45 @@
+package ui
+
+import "github.com/trib-dev/trib/pkg/move"
+
+// Failure is a run that did not end well, as it is told on standard error.
+type Failure struct {
+	Schema    int             `json:"schema"`
+	Message   string          `json:"error"`
+	Reasons   []string        `json:"reasons,omitempty"` // where there are several, one by one
+	Conflicts []move.Conflict `json:"conflicts,omitempty"`
+	Hint      string          `json:"hint,omitempty"`
+	Exit      int             `json:"exit"`
+
+	Head string `json:"-"` // heads the reasons
+}
+
+// Text writes what is wrong, and what to run next.
+func (f Failure) Text(p *Page) {
+	if len(f.Reasons) > 0 {
+		p.Line("trib: %s:", f.Head)
+		for _, r := range f.Reasons {
+			p.Line("  %s", r)
+		}
+	} else {
+		p.Line("trib: %s", f.Message)
+	}
+	if f.Hint != "" {
+		p.Line("hint: %s", f.Hint)
+	}
+}
+
+// Fail tells a failure on standard error, in the chosen format.
+func (t *Terminal) Fail(f Failure) {
+	f.Schema = Schema
+	if t.Format != Table {
+		if text, err := t.Format.encode(f); err == nil {
+			t.write(t.err, text)
+			return
+		}
+	}
+	t.Say(f.Text)
+}
+
+// NoColor turns colour off, whatever the streams are.
+func (t *Terminal) NoColor() { t.traits.Out.Color, t.traits.Err.Color = false, false }

@@ -1,0 +1,223 @@
+package ui
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/trib-dev/trib/pkg/cluster"
+	"github.com/trib-dev/trib/pkg/health"
+	"github.com/trib-dev/trib/pkg/plan"
+)
+
+// healthy has six nodes, with replicas for all masters.
+func healthy(t *testing.T) cluster.State {
+	return stateOf(t,
+		node{slots: "0-5460", keys: 1200}, node{slots: "5461-10922", keys: 7}, node{slots: "10923-16383"},
+		node{master: 1, keys: 1200}, node{master: 2}, node{master: 3},
+	)
+}
+
+// sick has open slots, uncovered ones and a master that does not answer.
+func sick(t *testing.T) cluster.State {
+	return stateOf(t,
+		node{slots: fmt.Sprintf("0-99 200-5460 [99->-%s] [98->-%s]", id(2), id(2))},
+		node{slots: fmt.Sprintf("5461-10922 [99-<-%s]", id(1))},
+		node{slots: "10923-16383", down: "connection refused"},
+		node{master: 1},
+	)
+}
+
+func TestViews(t *testing.T) {
+	check := func(s cluster.State) func(*Page) { return NewCheck("10.0.0.1:7001", s, health.Check(s)).Text }
+	reshard := func(s cluster.State, o plan.ReshardOptions) func(*Page) {
+		p, err := plan.Reshard(s, o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return MovePlan{p, s}.Text
+	}
+	tests := []struct {
+		name  string
+		write func(*Page)
+	}{
+		{"check-healthy", check(healthy(t))},
+		{"check-sick", check(sick(t))},
+		{"info-healthy", NewInfo("10.0.0.1:7001", healthy(t)).Text},
+		{"info-sick", NewInfo("10.0.0.1:7001", sick(t)).Text},
+		{"create-spread", CreatePlan{createPlan(t, "a:1 b:1 c:1 a:2 b:2 c:2", 1)}.Text},
+		{"create-siblings", CreatePlan{createPlan(t, "a:1 b:1 c:1 d:1 d:2 d:3 d:4 d:5 d:6", 2)}.Text},
+		{"create-bare", CreatePlan{createPlan(t, "a:1 b:1 c:1", 0)}.Text},
+		{"reshard-all", reshard(healthy(t), plan.ReshardOptions{To: id(2), Slots: 1001})},
+		{"reshard-one", reshard(healthy(t), plan.ReshardOptions{From: []cluster.NodeID{id(3)}, To: id(1), Slots: 1})},
+		{"reshard-everything", reshard(healthy(t), plan.ReshardOptions{From: []cluster.NodeID{id(3)}, To: id(1), Slots: 5461})},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			got := render(tt.write)
+			golden(t, tt.name+".txt", got)
+			for _, line := range strings.Split(got, "\n") {
+				if strings.TrimRight(line, " \t") != line {
+					t.Errorf("trailing space: %q", line)
+				}
+			}
+			golden(t, tt.name+".color.txt", strings.ReplaceAll(renderIn(Style{Color: true, Unicode: true}, tt.write), "\x1b", "<ESC>"))
+		})
+	}
+}
+
+func TestNarrowTerminal(t *testing.T) {
+	s := healthy(t)
+	p, err := plan.Reshard(s, plan.ReshardOptions{To: id(2), Slots: 1001})
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := renderIn(Style{Narrow: true}, func(page *Page) {
+		NewInfo("10.0.0.1:7001", s).Text(page)
+		MovePlan{p, s}.Text(page)
+	})
+	for _, line := range strings.Split(got, "\n") {
+		if len(line) > 80 {
+			t.Errorf("%d columns: %s", len(line), line)
+		}
+	}
+	golden(t, "narrow.txt", got)
+}
+
+func createPlan(t *testing.T, addrs string, replicas int) plan.Plan {
+	t.Helper()
+	var s cluster.State
+	var o plan.CreateOptions
+	for i, text := range strings.Fields(addrs) {
+		addr, err := cluster.ParseAddr(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		view, err := cluster.ParseNodes(fmt.Sprintf("%s :%d@%d myself,master - 0 0 0 connected\n", id(i+1), addr.Port, addr.Port+10000))
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.Members = append(s.Members, cluster.Member{ID: id(i + 1), Addr: addr, View: view})
+		o.Addrs = append(o.Addrs, addr)
+	}
+	o.Replicas = replicas
+	p, err := plan.Create(s, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+// Programs rely on the names of the fields.
+func TestJSONForms(t *testing.T) {
+	s := sick(t)
+	golden(t, "check-sick.json", encoded(t, JSON, NewCheck("10.0.0.1:7001", s, health.Check(s))))
+	golden(t, "info-healthy.yaml", encoded(t, YAML, NewInfo("10.0.0.1:7001", healthy(t))))
+	golden(t, "check-healthy.json", encoded(t, JSON, NewCheck("10.0.0.1:7001", healthy(t), nil)))
+}
+
+func encoded(t *testing.T, f Format, v any) string {
+	t.Helper()
+	text, err := f.encode(v)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return text
+}
+
+func TestEveryViewHasItsVersion(t *testing.T) {
+	for _, v := range []any{
+		NewCheck("s", cluster.State{}, nil), NewInfo("s", cluster.State{}), Version{Schema: Schema, Command: "version"},
+		KeySlot{Schema: Schema, Command: "keyslot"}, Outcome{Schema: Schema, Command: "create"}, Lab{Schema: Schema, Command: "lab up"},
+	} {
+		var got struct {
+			Schema  int
+			Command string
+		}
+		if err := json.Unmarshal([]byte(encoded(t, JSON, v)), &got); err != nil || got.Schema != Schema || got.Command == "" {
+			t.Errorf("%T: %+v, %v", v, got, err)
+		}
+	}
+}
+
+func TestServersCannotDriveTheTerminal(t *testing.T) {
+	s := stateOf(t, node{slots: "0-16383"}, node{down: "no\x1b[2Jthing\r\n>>> [OK] all is well\u202e"})
+	for _, write := range []func(*Page){
+		NewCheck("x\x07", s, health.Check(s)).Text, NewInfo("x", s).Text,
+		Failure{Message: "what\x1b]0;title\x07"}.Text, Failure{Head: "h", Reasons: []string{"a\x9b1m", "b\u2028"}, Hint: "\x00"}.Text,
+	} {
+		text := render(write)
+		if i := strings.IndexFunc(strings.ReplaceAll(text, "\n", ""), unsafeRune); i >= 0 || strings.Contains(text, "\n>>> [OK] all is well") {
+			t.Errorf("not safe:\n%q", text)
+		}
+	}
+}
+
+func TestSafe(t *testing.T) {
+	for in, want := range map[string]string{
+		"plain":          "plain",
+		"naïve 日本":       "naïve 日本",
+		"a\x1b[31mb":     `a\u001b[31mb`,
+		"tab\tand\nline": `tab\u0009and\u000aline`,
+		"\u202eevil":     `\u202eevil`,
+		"bad\xffutf8":    `bad\ufffdutf8`,
+		"c1\u009b":       `c1\u009b`,
+	} {
+		if got := Safe(in); got != want {
+			t.Errorf("%q: %q, want %q", in, got, want)
+		}
+	}
+}
+
+func TestYAMLSurvivesAnything(t *testing.T) {
+	type odd struct {
+		A []string `json:"a"`
+		B *int     `json:"b"`
+		C string   `json:"c"`
+	}
+	v := odd{A: []string{"yes", "null", "1e3", "0x10", "- x", "# no", "a: b", "multi\nline", "\u007f\u0085\u2028", "", " pad ", "日本", `"q"`, "0-5460"}, C: "~"}
+	text := encoded(t, YAML, v)
+	var back odd
+	if err := fromYAML(text, &back); err != nil {
+		t.Fatalf("%v\n%s", err, text)
+	}
+	if diff := cmp.Diff(v, back); diff != "" {
+		t.Errorf("%s\n%s", diff, text)
+	}
+}
+
+func TestBar(t *testing.T) {
+	for _, tt := range []struct{ slots, want string }{
+		{"", strings.Repeat(".", 64)},
+		{"0-16383", strings.Repeat("#", 64)},
+		{"0", "-" + strings.Repeat(".", 63)},
+		{"16383", strings.Repeat(".", 63) + "-"},
+		{"0-255", "#" + strings.Repeat(".", 63)},
+		{"0-254", "+" + strings.Repeat(".", 63)},
+		{"128-511", "+#" + strings.Repeat(".", 62)},
+	} {
+		slots, err := cluster.ParseSlotSet(tt.slots)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := (Style{}).bar(slots, cluster.SlotSet{}, nil); got != tt.want {
+			t.Errorf("%q:\n%s\n%s", tt.slots, got, tt.want)
+		}
+	}
+}
+
+func TestNumbers(t *testing.T) {
+	for n, want := range map[int64]string{0: "0", 7: "7", 999: "999", 1000: "1,000", 1234567: "1,234,567", -1000: "-1,000", -999: "-999"} {
+		if got := grouped(n); got != want {
+			t.Errorf("%d: %s, want %s", n, got, want)
+		}
+	}
+	for n, want := range map[int64]string{0: "0 B", 1023: "1023 B", 1024: "1.0 KiB", 1536: "1.5 KiB", 1 << 30: "1.0 GiB", 5 << 50: "5120.0 TiB"} {
+		if got := byteSize(n); got != want {
+			t.Errorf("%d: %s, want %s", n, got, want)
+		}
+	}
+}
