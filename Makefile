@@ -1,0 +1,53 @@
+# make test proves the project on real servers, make prove does so at length.
+
+GO       ?= go
+VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+SERVERS  := .servers
+GOFUMPT  := mvdan.cc/gofumpt@v0.12.0
+STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
+FUZZTIME ?= 20s
+
+.PHONY: build test prove race lint bench demo fuzz servers capture clean
+
+build: ## bin/trib
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o bin/trib ./cmd/trib
+
+test: servers lint ## everything that proves the project, on real servers
+	@echo "servers under test:"; scripts/servers.sh $(SERVERS)
+	$(GO) test -timeout 15m ./...
+
+prove: servers ## the long form: every kill point, longer fuzzing, the race detector
+	$(GO) test -timeout 60m -count=1 ./internal/chaos -run TestKillEverywhere -v -every=1
+	$(MAKE) race
+	$(MAKE) fuzz FUZZTIME=2m
+
+race: servers ## the tests under the race detector
+	$(GO) test -race -timeout 40m ./...
+
+lint: ## formatting, vet, staticcheck; the house rules are tests in internal/lint
+	@out=$$($(GO) run $(GOFUMPT) -l .); test -z "$$out" || { echo "gofumpt would change:"; echo "$$out"; exit 1; }
+	$(GO) vet ./...
+	$(GO) run $(STATICCHECK) ./...
+
+fuzz: ## every fuzz target for FUZZTIME
+	@set -e; for pkg in $$($(GO) list ./...); do \
+		for target in $$($(GO) test -list '^Fuzz' $$pkg | grep '^Fuzz' || true); do \
+			echo "$$pkg $$target"; $(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) $$pkg; \
+		done; \
+	done
+
+bench: build servers ## trib beside redis-cli 7.0, in one run
+	scripts/bench.sh
+	$(GO) test -run '^$$' -bench . -benchmem ./pkg/...
+
+demo: build ## six local nodes: create, write, move, check, clean up
+	scripts/demo.sh
+
+servers: ## the servers of the test matrix, unpacked into .servers
+	@scripts/servers.sh $(SERVERS) >/dev/null
+
+capture: servers ## testdata/nodes anew from real servers
+	$(GO) test -tags capture -run TestCapture -count=1 ./internal/lab/labtest
+
+clean:
+	rm -rf bin dist

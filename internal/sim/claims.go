@@ -1,0 +1,131 @@
+package sim
+
+import "github.com/trib-dev/trib/pkg/cluster"
+
+// applyClaims is the rule by which slots change hands: a claim wins where the
+// slot is unassigned or the claimer's config epoch is higher. It also returns an
+// owner that has a higher epoch than the claimer, where there is one.
+func (n *Node) applyClaims(p *peer, epoch uint64, claims *[cluster.SlotCount]bool) (changed bool, newer *peer) {
+	mine := n.self
+	if n.self.master != nil {
+		mine = n.self.master
+	}
+	var dirty []int
+	lost := false
+	for s, claimed := range claims {
+		old := n.owner[s]
+		if !claimed || n.ignoresClaim(s, p) {
+			continue
+		}
+		if old != nil && old.epoch >= epoch && !n.unclaimed[s] {
+			if old.epoch > epoch {
+				newer = old
+			}
+			continue
+		}
+		if old == n.self && n.countKeys(s) > 0 {
+			dirty = append(dirty, s)
+		}
+		lost = lost || old == mine
+		n.retarget(s, p)
+		n.bind(s, p)
+		changed = true
+	}
+	n.afterLoss(p, mine, lost, dirty)
+	return changed, newer
+}
+
+// ignoresClaim: what p has already is settled, and on Redis an importing slot
+// listens to nobody but the operator.
+func (n *Node) ignoresClaim(slot int, p *peer) bool {
+	if n.owner[slot] == p {
+		delete(n.unclaimed, slot)
+		return true
+	}
+	return n.importing[slot] != nil && !n.valkey8()
+}
+
+// retarget keeps Valkey's open slots pointed at the right node: a failover in
+// the source's shard redirects them, anything else closes them. Redis leaves
+// them as they are, so that a node that lost its slot by gossip goes on saying
+// that it migrates it.
+func (n *Node) retarget(slot int, p *peer) {
+	if !n.valkey8() {
+		return
+	}
+	if source := n.importing[slot]; source != nil && source != p {
+		if source.shard == p.shard {
+			n.importing[slot] = p
+		} else {
+			delete(n.importing, slot)
+		}
+	}
+	if n.migrating[slot] != nil && p.shard != n.self.shard {
+		delete(n.migrating, slot)
+	}
+}
+
+// afterLoss is what a claim does to the loser: who lost its last slot becomes
+// the claimer's replica and is wiped by the full sync; everybody else deletes
+// the keys of the slots that it lost.
+func (n *Node) afterLoss(p, mine *peer, lost bool, dirty []int) {
+	if lost && !n.ownsAny(mine) {
+		n.c.note("%s lost its last slot and becomes a replica of %s", n, p.addr)
+		n.follow(p)
+		return
+	}
+	for _, s := range dirty {
+		n.c.note("%s DELETES %d keys of slot %d, claimed by %s with epoch %d", n, n.countKeys(s), s, p.addr, p.epoch)
+		n.deleteSlot(s)
+	}
+}
+
+// hearDisowned notices slots that p is believed to own and does not claim. They
+// stay bound to it; Redis 7.0 and Valkey let any claimer have them, and on
+// Valkey 8 a master that imports such a slot from p takes it.
+func (n *Node) hearDisowned(p *peer, claims *[cluster.SlotCount]bool) bool {
+	if !n.keepsUnclaimed() {
+		return false
+	}
+	changed := false
+	for s, q := range n.owner {
+		if q != p || claims[s] {
+			continue
+		}
+		if n.valkey8() && n.isMaster() && n.importing[s] == p {
+			n.c.note("%s takes slot %d, which %s gave up", n, s, p.addr)
+			n.takeImported(s)
+			changed = true
+		} else if !n.unclaimed[s] {
+			n.unclaimed[s] = true
+			changed = true
+		}
+	}
+	return changed
+}
+
+// takeImported makes n the owner of a slot that it was importing. The epoch is
+// raised without asking anybody, so that the claim wins.
+func (n *Node) takeImported(slot int) {
+	delete(n.importing, slot)
+	n.bind(slot, n.self)
+	n.bump()
+	if n.announcesSlots() {
+		n.broadcast()
+	}
+}
+
+// bump gives n the highest config epoch that it knows of, unless it has it
+// alone. What others have taken in the meantime it cannot know.
+func (n *Node) bump() bool {
+	highest := n.epoch
+	for _, p := range n.peers {
+		highest = max(highest, p.epoch)
+	}
+	if n.self.epoch != 0 && n.self.epoch == highest {
+		return false
+	}
+	n.epoch = highest + 1
+	n.self.epoch = n.epoch
+	return true
+}

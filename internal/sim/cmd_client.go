@@ -1,0 +1,163 @@
+package sim
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/trib-dev/trib/pkg/driver"
+)
+
+func clientCommands() map[string]command {
+	return map[string]command{
+		"AUTH":           {-2, nil, false, cmdAuth},
+		"SELECT":         {2, nil, false, cmdSelect},
+		"ASKING":         {1, nil, false, func(r *request) any { r.asking = true; return "OK" }},
+		"READONLY":       {1, nil, false, func(r *request) any { r.reading = true; return "OK" }},
+		"READWRITE":      {1, nil, false, func(r *request) any { r.reading = false; return "OK" }},
+		"MULTI":          {1, nil, false, cmdMulti},
+		"EXEC":           {1, nil, false, cmdExec},
+		"DISCARD":        {1, nil, false, cmdDiscard},
+		"CLIENT ID":      {2, nil, false, func(r *request) any { return r.id }},
+		"CLIENT SETNAME": {3, nil, false, cmdSetName},
+		"CLIENT GETNAME": {2, nil, false, cmdGetName},
+		"CLIENT LIST":    {-2, nil, false, cmdClientList},
+		"CLIENT KILL":    {-3, nil, false, cmdClientKill},
+	}
+}
+
+func cmdAuth(r *request) any {
+	switch password := r.args[len(r.args)-1]; {
+	case r.c.o.Password == "":
+		return refuse("ERR AUTH <password> called without any password configured for the default user. Are you sure your configuration is correct?")
+	case password != r.c.o.Password:
+		return refuse("WRONGPASS invalid username-password pair or user is disabled.")
+	}
+	r.authed = true
+	return "OK"
+}
+
+func cmdSelect(r *request) any {
+	db, err := parseInt(r.args[1])
+	if err == nil {
+		err = r.n.selectDB(r.session, db)
+	}
+	if err != nil {
+		return err
+	}
+	return "OK"
+}
+
+func (n *Node) selectDB(s *session, db int64) error {
+	if db != 0 && !n.server.AtLeast("valkey", 9, 0) {
+		return refuse("ERR SELECT is not allowed in cluster mode")
+	}
+	if db < 0 || db >= int64(len(n.dbs)) {
+		return refuse("ERR DB index is out of range")
+	}
+	s.db = int(db)
+	return nil
+}
+
+func cmdMulti(r *request) any {
+	if r.multi {
+		return refuse("ERR MULTI calls can not be nested")
+	}
+	r.multi, r.poisoned, r.queued = true, false, nil
+	return "OK"
+}
+
+func cmdDiscard(r *request) any {
+	if !r.multi {
+		return refuse("ERR DISCARD without MULTI")
+	}
+	r.multi = false
+	return "OK"
+}
+
+// cmdExec runs what was queued, with nothing in between. A transaction waits
+// for no replica.
+func cmdExec(r *request) any {
+	if !r.multi {
+		return refuse("ERR EXEC without MULTI")
+	}
+	r.multi = false
+	if r.poisoned {
+		return refuse("EXECABORT Transaction discarded because of previous errors.")
+	}
+	out := []any{}
+	for _, cmd := range r.queued {
+		row, err := r.n.find(cmd)
+		if err == nil {
+			err = r.n.admit(r.session, row, cmd, false)
+		}
+		if err != nil {
+			return refuse("EXECABORT Transaction discarded because of: %s", err)
+		}
+		reply := asReply(r.n.run(&call{s: r.session, cmd: cmd, inMulti: true}, row))
+		if reply.Err != nil {
+			reply.Value = reply.Err
+		}
+		out = append(out, reply.Value)
+	}
+	return out
+}
+
+func cmdSetName(r *request) any {
+	name := r.args[2]
+	if strings.ContainsFunc(name, func(c rune) bool { return c < '!' || c > '~' }) {
+		return refuse("ERR Client names cannot contain spaces, newlines or special characters.")
+	}
+	r.name = name
+	return "OK"
+}
+
+func cmdGetName(r *request) any {
+	if r.name == "" {
+		return nil
+	}
+	return r.name
+}
+
+func cmdClientList(r *request) any {
+	var b strings.Builder
+	for _, s := range r.n.sessions {
+		age := int(r.c.now.Sub(s.since).Seconds())
+		fmt.Fprintf(&b, "id=%d addr=%s laddr=%s fd=%d name=%s age=%d idle=0 flags=N db=%d sub=0 psub=0 multi=-1 cmd=%s user=default resp=2\n",
+			s.id, s.peerAddr(), r.n, s.id+7, s.name, age, s.db, s.last)
+	}
+	return b.String()
+}
+
+// peerAddr is the client's end of a connection, made up.
+func (s *session) peerAddr() string { return fmt.Sprintf("127.0.0.1:%d", 40000+s.id) }
+
+// cmdClientKill is CLIENT KILL ID n, CLIENT KILL ADDR a, and CLIENT KILL a.
+func cmdClientKill(r *request) any {
+	var matches func(*session) bool
+	switch filter := strings.ToUpper(r.args[2]); {
+	case len(r.args) == 3:
+		matches = func(s *session) bool { return s.peerAddr() == r.args[2] }
+	case filter == "ID" && len(r.args) == 4:
+		matches = func(s *session) bool { return strconv.FormatInt(s.id, 10) == r.args[3] }
+	case filter == "ADDR" && len(r.args) == 4:
+		matches = func(s *session) bool { return s.peerAddr() == r.args[3] }
+	default:
+		return refuse("ERR syntax error")
+	}
+	count := int64(0)
+	for _, s := range slices.Clone(r.n.sessions) {
+		if matches(s) && s != r.session {
+			s.close()
+			count++
+		}
+	}
+	if len(r.args) > 3 {
+		return count
+	}
+	if count == 0 {
+		return &driver.ServerError{Text: "ERR No such client"}
+	}
+	return "OK"
+}

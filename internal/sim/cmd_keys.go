@@ -1,0 +1,200 @@
+package sim
+
+import (
+	"strings"
+	"time"
+
+	"github.com/trib-dev/trib/pkg/driver"
+)
+
+func keyCommands() map[string]command {
+	return map[string]command{
+		"GET":            {2, firstKey, false, cmdGet},
+		"SET":            {-3, firstKey, true, cmdSet},
+		"DEL":            {-2, allKeys, true, cmdDel},
+		"EXISTS":         {-2, allKeys, false, cmdExists},
+		"TYPE":           {2, firstKey, false, cmdType},
+		"TTL":            {2, firstKey, false, cmdTTL},
+		"PTTL":           {2, firstKey, false, cmdTTL},
+		"RPUSH":          {-3, firstKey, true, cmdRPush},
+		"LRANGE":         {4, firstKey, false, cmdLRange},
+		"DUMP":           {2, firstKey, false, cmdDump},
+		"RESTORE":        {-4, firstKey, true, cmdRestore},
+		"RESTORE-ASKING": {-4, firstKey, true, cmdRestore},
+		"MIGRATE":        {-6, migrateKeys, true, cmdMigrate},
+		"FLUSHALL":       {-1, nil, true, cmdFlushAll},
+	}
+}
+
+var errWrongType = &driver.ServerError{Text: "WRONGTYPE Operation against a key holding the wrong kind of value"}
+
+func (r *request) key() *entry { return r.n.lookup(r.db, r.args[1]) }
+
+func cmdGet(r *request) any {
+	e := r.key()
+	if e == nil {
+		return nil
+	}
+	if e.list {
+		return errWrongType
+	}
+	return e.text
+}
+
+func cmdSet(r *request) any {
+	e := &entry{text: r.args[2]}
+	for i := 3; i < len(r.args); i += 2 {
+		unit := map[string]time.Duration{"EX": time.Second, "PX": time.Millisecond}[strings.ToUpper(r.args[i])]
+		if unit == 0 || i+1 >= len(r.args) {
+			return refuse("ERR syntax error")
+		}
+		n, err := parseInt(r.args[i+1])
+		if err != nil {
+			return err
+		}
+		e.expire = r.c.now.Add(time.Duration(n) * unit)
+	}
+	r.n.setKey(r.db, r.args[1], e)
+	return "OK"
+}
+
+func cmdDel(r *request) any {
+	count := int64(0)
+	for _, key := range r.args[1:] {
+		if r.n.lookup(r.db, key) != nil {
+			r.n.deleteKey(r.db, key)
+			count++
+		}
+	}
+	return count
+}
+
+func cmdExists(r *request) any {
+	count := int64(0)
+	for _, key := range r.args[1:] {
+		if r.n.lookup(r.db, key) != nil {
+			count++
+		}
+	}
+	return count
+}
+
+func cmdType(r *request) any {
+	if e := r.key(); e != nil {
+		return e.kind()
+	}
+	return "none"
+}
+
+func cmdTTL(r *request) any {
+	e := r.key()
+	if e == nil {
+		return int64(-2)
+	}
+	if e.expire.IsZero() {
+		return int64(-1)
+	}
+	left := e.expire.Sub(r.c.now).Milliseconds()
+	if strings.EqualFold(r.args[0], "TTL") {
+		return (left + 500) / 1000
+	}
+	return left
+}
+
+func cmdRPush(r *request) any {
+	e := r.key()
+	if e == nil {
+		e = &entry{list: true}
+	}
+	if !e.list {
+		return errWrongType
+	}
+	e = e.clone()
+	e.items = append(e.items, r.args[2:]...)
+	r.n.setKey(r.db, r.args[1], e)
+	return int64(len(e.items))
+}
+
+func cmdLRange(r *request) any {
+	from, err := parseInt(r.args[2])
+	if err != nil {
+		return err
+	}
+	to, err := parseInt(r.args[3])
+	if err != nil {
+		return err
+	}
+	e := r.key()
+	if e == nil {
+		return []any{}
+	}
+	if !e.list {
+		return errWrongType
+	}
+	return span(e.items, from, to)
+}
+
+// span is items from..to, both included, negative ones counted from the end.
+func span(items []string, from, to int64) []any {
+	n := int64(len(items))
+	if from < 0 {
+		from = max(from+n, 0)
+	}
+	if to < 0 {
+		to += n
+	}
+	out := []any{}
+	for i := from; i <= min(to, n-1); i++ {
+		out = append(out, items[i])
+	}
+	return out
+}
+
+func cmdDump(r *request) any {
+	if e := r.key(); e != nil {
+		return r.n.dump(e)
+	}
+	return nil
+}
+
+// cmdRestore is RESTORE key ttl payload [REPLACE] [ABSTTL].
+func cmdRestore(r *request) any {
+	replace, absolute := false, false
+	for _, option := range r.args[4:] {
+		switch strings.ToUpper(option) {
+		case "REPLACE":
+			replace = true
+		case "ABSTTL":
+			absolute = true
+		default:
+			return refuse("ERR syntax error")
+		}
+	}
+	if !replace && r.key() != nil {
+		return refuse("BUSYKEY Target key name already exists.")
+	}
+	ttl, err := parseInt(r.args[2])
+	if err != nil {
+		return err
+	}
+	if ttl < 0 {
+		return refuse("ERR Invalid TTL value, must be >= 0")
+	}
+	e, err := r.n.restore(r.args[3])
+	if err != nil {
+		return err
+	}
+	if ttl > 0 {
+		e.expire = r.c.now.Add(time.Duration(ttl) * time.Millisecond)
+	}
+	if absolute && ttl > 0 {
+		e.expire = time.UnixMilli(ttl)
+	}
+	r.n.setKey(r.db, r.args[1], e)
+	return "OK"
+}
+
+func cmdFlushAll(r *request) any {
+	r.n.flush()
+	return "OK"
+}

@@ -1,0 +1,200 @@
+package sim
+
+import (
+	"fmt"
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+func serverCommands() map[string]command {
+	return map[string]command{
+		"PING":             {-1, nil, false, cmdPing},
+		"INFO":             {-1, nil, false, cmdInfo},
+		"ROLE":             {1, nil, false, cmdRole},
+		"TIME":             {1, nil, false, cmdTime},
+		"DBSIZE":           {1, nil, false, func(r *request) any { return int64(r.n.dbs[r.db].count()) }},
+		"WAIT":             {3, nil, false, cmdWait},
+		"CONFIG GET":       {-3, nil, false, cmdConfigGet},
+		"CONFIG SET":       {-4, nil, false, cmdConfigSet},
+		"COMMAND INFO":     {-2, nil, false, cmdCommandInfo},
+		"FUNCTION LIST":    {-2, nil, false, cmdFunctionList},
+		"FUNCTION DUMP":    {2, nil, false, cmdFunctionDump},
+		"FUNCTION RESTORE": {-3, nil, true, cmdFunctionRestore},
+	}
+}
+
+func (c *Cluster) defaultConfig() map[string]string {
+	coverage := "yes"
+	if c.o.PartialCoverage {
+		coverage = "no"
+	}
+	return map[string]string{
+		"cluster-enabled":               "yes",
+		"cluster-node-timeout":          strconv.FormatInt(c.o.NodeTimeout.Milliseconds(), 10),
+		"cluster-require-full-coverage": coverage,
+		"cluster-databases":             strconv.Itoa(c.o.Databases),
+		"databases":                     "16",
+		"maxmemory":                     "0",
+		"maxmemory-policy":              "noeviction",
+	}
+}
+
+// outOfMemory: only noeviction is simulated, nothing is ever evicted.
+func (n *Node) outOfMemory() bool {
+	limit, _ := strconv.Atoi(n.config["maxmemory"])
+	return limit > 0 && n.usedMemory() > limit
+}
+
+func cmdPing(r *request) any {
+	if len(r.args) > 1 {
+		return r.args[1]
+	}
+	return "PONG"
+}
+
+func cmdRole(r *request) any {
+	if l := r.n.link; l != nil {
+		m := r.n.self.master.addr
+		if !l.up {
+			return []any{"slave", m.Host, int64(m.Port), "connect", int64(-1)}
+		}
+		return []any{"slave", m.Host, int64(m.Port), "connected", l.applied}
+	}
+	replicas := []any{}
+	for _, m := range r.n.replicas() {
+		replicas = append(replicas, []any{m.self.addr.Host, strconv.Itoa(m.self.addr.Port), strconv.FormatInt(m.link.acked, 10)})
+	}
+	return []any{"master", r.n.offset, replicas}
+}
+
+func cmdTime(r *request) any {
+	now := r.c.now
+	return []any{strconv.FormatInt(now.Unix(), 10), strconv.Itoa(now.Nanosecond() / 1000)}
+}
+
+// cmdWait waits for what this connection wrote: one that wrote nothing has
+// nothing to wait for.
+func cmdWait(r *request) any {
+	want, err := parseInt(r.args[1])
+	if err != nil {
+		return err
+	}
+	ms, err := parseInt(r.args[2])
+	if err != nil {
+		return err
+	}
+	if !r.n.isMaster() {
+		return refuse("ERR WAIT cannot be used with replica instances. Please also note that since Redis 4.0 if a replica is configured to be writable (which is not the default) writes to replicas are just local and are not propagated.")
+	}
+	var check func()
+	check = func() {
+		if got := r.n.acknowledged(r.written); int64(got) >= want {
+			r.call.finish(int64(got))
+		} else if !r.call.done && !r.closed && r.n.alive {
+			r.c.eventually(time.Millisecond, check)
+		}
+	}
+	check()
+	if ms > 0 {
+		r.c.eventually(time.Duration(ms)*time.Millisecond, func() { r.call.finish(int64(r.n.acknowledged(r.written))) })
+	}
+	return later{}
+}
+
+func cmdConfigGet(r *request) any {
+	names := make([]string, 0, len(r.n.config))
+	for name := range r.n.config {
+		if name == "cluster-databases" && !r.n.server.AtLeast("valkey", 9, 0) {
+			continue
+		}
+		for _, pattern := range r.args[2:] {
+			if ok, _ := path.Match(strings.ToLower(pattern), name); ok {
+				names = append(names, name)
+				break
+			}
+		}
+	}
+	slices.Sort(names)
+	out := []any{}
+	for _, name := range names {
+		out = append(out, name, r.n.config[name])
+	}
+	return out
+}
+
+func cmdConfigSet(r *request) any {
+	for i := 2; i+1 < len(r.args); i += 2 {
+		name := strings.ToLower(r.args[i])
+		if _, ok := r.n.config[name]; !ok {
+			return refuse("ERR Unknown option or number of arguments for CONFIG SET - '%s'", r.args[i])
+		}
+		r.n.config[name] = r.args[i+1]
+	}
+	return "OK"
+}
+
+// cmdCommandInfo answers nil for what the server does not have. Subcommands are
+// known by "cluster|nodes", since Redis 7.0.
+func cmdCommandInfo(r *request) any {
+	out := []any{}
+	for _, name := range r.args[2:] {
+		row, ok := r.c.commands[strings.ToUpper(strings.ReplaceAll(name, "|", " "))]
+		switch {
+		case !ok, r.n.missing(strings.ToUpper(strings.ReplaceAll(name, "|", " "))):
+			out = append(out, nil)
+		case strings.Contains(name, "|") && r.n.missing("FUNCTION LIST"):
+			out = append(out, nil)
+		default:
+			out = append(out, []any{strings.ToLower(name), int64(row.arity), []any{}, int64(0), int64(0), int64(0)})
+		}
+	}
+	return out
+}
+
+// Functions puts libraries on a node; a master's replicas get them, too.
+func (n *Node) Functions(names ...string) {
+	defer n.c.enter()()
+	n.change(0, func(m *Node) { m.functions = slices.Clone(names) })
+}
+
+func cmdFunctionList(r *request) any {
+	out := []any{}
+	for _, name := range r.n.functions {
+		out = append(out, []any{"library_name", name, "engine", "LUA", "functions",
+			[]any{[]any{"name", name, "description", nil, "flags", []any{}}}})
+	}
+	return out
+}
+
+func cmdFunctionDump(r *request) any {
+	return r.n.dump(&entry{list: true, items: r.n.functions})
+}
+
+// cmdFunctionRestore is FUNCTION RESTORE payload [FLUSH|APPEND|REPLACE].
+func cmdFunctionRestore(r *request) any {
+	e, err := r.n.restore(r.args[2])
+	if err != nil {
+		return err
+	}
+	policy := "APPEND"
+	if len(r.args) > 3 {
+		policy = strings.ToUpper(r.args[3])
+	}
+	all := slices.Clone(r.n.functions)
+	if policy == "FLUSH" {
+		all = nil
+	}
+	for _, name := range e.items {
+		switch {
+		case !slices.Contains(all, name):
+			all = append(all, name)
+		case policy == "APPEND":
+			return fmt.Errorf("ERR Library %s already exists", name)
+		}
+	}
+	r.n.change(len(r.args[2]), func(m *Node) { m.functions = slices.Clone(all) })
+	return "OK"
+}

@@ -1,0 +1,275 @@
+package sim
+
+import (
+	"time"
+
+	"github.com/trib-dev/trib/pkg/cluster"
+)
+
+// touched says that n's view or its own claims changed: within GossipDelay n
+// exchanges pings with everybody, which may make others hear of the change, or
+// make n accept now what it refused before.
+func (n *Node) touched() {
+	n.version++
+	for _, m := range n.c.nodes {
+		n.c.ping(n, m)
+		n.c.ping(m, n)
+		if m.link != nil && !m.link.up && m.self.master.id == n.self.id {
+			m.resync()
+		}
+	}
+}
+
+// broadcast sends n's claims to everybody without waiting for the next ping.
+// What is on its way is what n says now: it may arrive after n has changed its
+// mind.
+func (n *Node) broadcast() {
+	h := n.header()
+	for _, m := range n.c.nodes {
+		if m != n {
+			n.c.after(n.c.o.BusDelay, func() { m.receive(h) })
+		}
+	}
+}
+
+// header is what a node says of itself in every message, and its gossip.
+type header struct {
+	from    *Node
+	version uint64 // of the sender's view
+	id      cluster.NodeID
+	shard   cluster.NodeID
+	master  cluster.NodeID // empty for a master
+	current uint64         // the highest epoch that it knows
+	config  uint64         // its config epoch, or its master's
+	claims  [cluster.SlotCount]bool
+	known   []peer
+}
+
+func (n *Node) header() *header {
+	h := &header{from: n, version: n.version, id: n.self.id, shard: n.self.shard, current: n.epoch, config: n.shownEpoch(n.self)}
+	if n.self.master != nil {
+		h.master = n.self.master.id
+	}
+	for s, p := range n.owner {
+		h.claims[s] = p == n.self
+	}
+	for _, p := range n.peers[1:] {
+		if !p.handshake {
+			h.known = append(h.known, *p)
+		}
+	}
+	return h
+}
+
+// ping plans one ping; there is never more than one on its way.
+func (c *Cluster) ping(from, to *Node) {
+	key := [2]int{from.index, to.index}
+	if from == to || c.inFlight[key] {
+		return
+	}
+	c.inFlight[key] = true
+	delay := c.o.GossipDelay
+	if c.o.GossipJitter > 0 {
+		delay += time.Duration(c.jitter.Int64N(int64(c.o.GossipJitter)))
+	}
+	c.after(delay, func() {
+		delete(c.inFlight, key)
+		c.deliver(from, to)
+	})
+}
+
+// deliver makes one node hear another's header and gossip, as they are now.
+func (c *Cluster) deliver(from, to *Node) {
+	if from.live() && to.heard[from] != [2]uint64{from.version, to.version} {
+		to.receive(from.header())
+	}
+}
+
+// receive takes in a message. A sender that the receiver does not know is not
+// listened to; what was overtaken by a newer message is dropped, as one
+// connection never reorders.
+func (n *Node) receive(h *header) {
+	p := n.peer(h.id)
+	if !h.from.alive || !n.live() || p == nil || p.handshake || p == n.self || n.heard[h.from][0] > h.version {
+		return
+	}
+	if n.hear(h, p) {
+		n.touched()
+	}
+	n.heard[h.from] = [2]uint64{h.version, n.version}
+}
+
+// hear takes in what another node says, and reports whether that changed
+// anything.
+func (n *Node) hear(h *header, p *peer) bool {
+	changed := raise(&n.epoch, h.current)
+	changed = raise(&p.epoch, h.config) || changed
+	changed = n.forgive(p) || changed
+	changed = n.hearRole(h, p) || changed
+	if p.master == nil {
+		changed = n.hearClaims(h, p) || changed
+		changed = n.resolveCollision(p) || changed
+	}
+	changed = n.hearGossip(h) || changed
+	return n.followGrandmaster() || changed
+}
+
+func raise(epoch *uint64, to uint64) bool {
+	if to <= *epoch {
+		return false
+	}
+	*epoch = to
+	return true
+}
+
+// hearRole learns that p is a master, or whose replica it is.
+func (n *Node) hearRole(h *header, p *peer) bool {
+	if h.master == "" {
+		changed := p.master != nil
+		p.master, p.shard = nil, h.shard
+		return changed
+	}
+	m := n.peer(h.master)
+	if m == nil || p.master == m {
+		return false
+	}
+	if p.master == nil {
+		n.hearDemotion(p, m, h.shard)
+	}
+	p.master, p.shard = m, h.shard
+	return true
+}
+
+// hearDemotion: what p still owned goes. Valkey 8 hands it, together with the
+// open slots that point at p, to the new master of the same shard.
+func (n *Node) hearDemotion(p, m *peer, shard cluster.NodeID) {
+	heir := (*peer)(nil)
+	if n.valkey8() && p.shard == shard && m.shard == shard {
+		heir = m
+		replaceValue(n.migrating, p, m)
+		replaceValue(n.importing, p, m)
+	}
+	for _, s := range n.slotsOf(p) {
+		n.bind(s, heir)
+	}
+}
+
+func replaceValue(open map[int]*peer, old, new *peer) {
+	for s, q := range open {
+		if q == old {
+			open[s] = new
+		}
+	}
+}
+
+// hearClaims applies the slots in a master's header.
+func (n *Node) hearClaims(h *header, p *peer) bool {
+	changed, newer := n.applyClaims(p, h.config, &h.claims)
+	if newer != nil {
+		n.sendUpdate(h.from, newer)
+	}
+	return n.hearDisowned(p, &h.claims) || changed
+}
+
+// sendUpdate tells a node that claims a slot with an old epoch who has it.
+func (n *Node) sendUpdate(to *Node, owner *peer) {
+	var claims [cluster.SlotCount]bool
+	for s, q := range n.owner {
+		claims[s] = q == owner
+	}
+	id, epoch := owner.id, owner.epoch
+	n.c.after(n.c.o.BusDelay, func() {
+		p := to.peer(id)
+		if !n.live() || !to.live() || p == nil || p == to.self || p.epoch >= epoch {
+			return
+		}
+		p.master, p.epoch = nil, epoch
+		to.applyClaims(p, epoch, &claims)
+		to.touched()
+	})
+}
+
+// resolveCollision: of two masters with the same config epoch the one with the
+// smaller id takes a new one.
+func (n *Node) resolveCollision(p *peer) bool {
+	if !n.isMaster() || p.epoch != n.self.epoch || p.id <= n.self.id {
+		return false
+	}
+	n.epoch++
+	n.self.epoch = n.epoch
+	n.c.note("%s and %s had the same config epoch, now %d", n, p.addr, n.self.epoch)
+	return true
+}
+
+// hearGossip learns of nodes that the sender knows, unless they have been
+// forgotten within the last minute.
+func (n *Node) hearGossip(h *header) bool {
+	changed := false
+	for _, q := range h.known {
+		if n.peer(q.id) != nil || n.isBanned(q.id) {
+			continue
+		}
+		n.learn(q.id, q.addr).shard = q.shard
+		changed = true
+	}
+	return changed
+}
+
+func (n *Node) isBanned(id cluster.NodeID) bool { return n.c.now.Before(n.banned[id]) }
+
+// followGrandmaster: a replica of a replica follows that one's master.
+func (n *Node) followGrandmaster() bool {
+	m := n.self.master
+	if m == nil || m.master == nil || m.master == n.self {
+		return false
+	}
+	n.follow(m.master)
+	return true
+}
+
+// meet begins a handshake. Each side learns the other's id from its first
+// answer; until then a made-up id stands for it.
+func (n *Node) meet(addr cluster.Addr) {
+	if n.knows(addr) {
+		return
+	}
+	p := n.learn(n.c.newID(), addr)
+	p.handshake = true
+	n.version++
+	n.c.after(n.c.o.GossipDelay, func() { n.shake(p) })
+	n.c.after(max(n.c.o.NodeTimeout, time.Second), func() {
+		if p.handshake && n.peer(p.id) == p {
+			n.unlearn(p)
+			n.version++
+		}
+	})
+}
+
+func (n *Node) knows(addr cluster.Addr) bool {
+	for _, p := range n.peers {
+		if p.addr == addr && n.c.nodeAt(addr) != nil && (p.handshake || p.id == n.c.nodeAt(addr).self.id) {
+			return true
+		}
+	}
+	return false
+}
+
+// shake is the arrival of MEET or PING at p's address, and of the answer.
+func (n *Node) shake(p *peer) {
+	m := n.c.nodeAt(p.addr)
+	if n.peer(p.id) != p || !p.handshake || m == nil || m == n || !m.live() || !n.live() {
+		return
+	}
+	if n.peer(m.self.id) != nil {
+		n.unlearn(p) // met before under another address or by gossip
+	} else {
+		p.id, p.handshake = m.self.id, false
+		p.shard = m.self.shard
+		delete(n.banned, p.id)
+	}
+	if m.peer(n.self.id) == nil {
+		m.meet(n.self.addr)
+	}
+	m.touched()
+	n.touched()
+}
