@@ -33,7 +33,7 @@ var guards = []struct {
 		{"take.go", `return ok && len(parts) > 0 && parts[0] == "master"`, "return ok && len(parts) > 0"},
 	}},
 	{"emptiness is not proven", []edit{
-		{"drain.go", "before = batches\n", "return nil\n"},
+		{"drain.go", "more = more || len(b.keys) == m.o.Batch", "more = false"},
 		{"take.go", "if counts[slot] > 0 {", "if counts[slot] > 1<<40 {"},
 	}},
 	{"REPLACE from a side that is not known to be right", []edit{

@@ -29,6 +29,10 @@ const (
 	// attempts bounds how often one window is tried while nothing gets better.
 	attempts   = 6
 	firstPause = 100 * time.Millisecond
+
+	// rounds bounds how often a window is drained: expired keys are listed and
+	// counted until the server gets to them.
+	rounds = 50
 )
 
 // withDefaults fills in what was left zero. A MIGRATE that waits as long as the
@@ -86,11 +90,12 @@ type mover struct {
 	databases []int
 	watchers  *watchers
 
-	looked  bool
-	ours    map[int]bool // slots that this process opened, see REPLACE
-	openers identity     // the source on which it did
-	keys    int64
-	last    bool // the window in hand leaves the source without slots
+	replicated bool // the target had an online replica when the window was opened
+	looked     bool
+	ours       map[int]bool // slots that this process opened, see REPLACE
+	openers    identity     // the source on which it did
+	keys       int64
+	last       bool // the window in hand leaves the source without slots
 }
 
 func newMover(d driver.Dialer, name string, from, to cluster.Member, o Options, report func(Progress)) *mover {
@@ -179,10 +184,13 @@ func (m *mover) move(ctx context.Context, window []int) error {
 
 func (m *mover) carry(ctx context.Context, held []int) error {
 	m.last = m.src.view.Self().Slots.Minus(cluster.SlotsOf(held...)).Empty()
+	if err := m.findReplicas(ctx); err != nil {
+		return err
+	}
 	if err := m.open(ctx, held); err != nil {
 		return err
 	}
-	for {
+	for range rounds {
 		if err := m.drain(ctx, held); err != nil {
 			return err
 		}
@@ -191,6 +199,7 @@ func (m *mover) carry(ctx context.Context, held []int) error {
 			return err
 		}
 	}
+	return fmt.Errorf("%w: %s still has keys after it was drained %d times", errLookAgain, m.src.addr, rounds)
 }
 
 // look reads both ends at the start and after every failure. The right to

@@ -36,6 +36,15 @@ func (w *watchers) close() {
 	}
 }
 
+// findReplicas looks whether there is anybody to wait for.
+func (m *mover) findReplicas(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, driver.ProbeTimeout)
+	defer cancel()
+	master, err := replication(ctx, m.dst.do)
+	m.replicated = m.needed(master) > 0
+	return err
+}
+
 // awaitReplicas waits until enough online replicas of the target hold all that
 // the target holds now. Keys that only the target has are lost if it fails:
 // the source has deleted them.
