@@ -1,7 +1,6 @@
 # make test proves the project on real servers, make prove does so at length.
 
 GO       ?= go
-VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 SERVERS  := .servers
 GOFUMPT  := mvdan.cc/gofumpt@v0.12.0
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
@@ -10,7 +9,7 @@ FUZZTIME ?= 20s
 .PHONY: build test prove race lint bench demo fuzz servers capture clean
 
 build: ## bin/trib
-	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o bin/trib ./cmd/trib
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w' -o bin/trib ./cmd/trib
 
 test: servers lint ## everything that proves the project, on real servers
 	@echo "servers under test:"; scripts/servers.sh $(SERVERS)
