@@ -5,11 +5,13 @@ SERVERS  := .servers
 GOFUMPT  := mvdan.cc/gofumpt@v0.12.0
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 FUZZTIME ?= 20s
+# Version and commit come from git, where it answers.
+STAMP    := $(shell git status >/dev/null 2>&1 && echo auto || echo false)
 
 .PHONY: build test prove race lint bench demo fuzz servers capture clean
 
 build: ## bin/trib
-	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w' -o bin/trib ./cmd/trib
+	CGO_ENABLED=0 $(GO) build -buildvcs=$(STAMP) -trimpath -ldflags '-s -w' -o bin/trib ./cmd/trib
 
 test: servers lint ## everything that proves the project, on real servers
 	@echo "servers under test:"; scripts/servers.sh $(SERVERS)
