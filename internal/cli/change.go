@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/spf13/pflag"
@@ -155,7 +156,7 @@ func (c change) explain(err error, left int) error {
 	switch {
 	case exitCode(err) == exitConflict:
 		return &hintError{err, "compare the two values, delete the wrong one on its node, then: " + c.resume}
-	case is[*apply.PartialError](err) && c.again != "":
+	case is[*apply.PartialError](err) && c.again != "" && left > 0:
 		return &hintError{err, fmt.Sprintf(c.again, left)}
 	case is[*apply.PartialError](err):
 		return &hintError{err, c.resume}
@@ -164,7 +165,10 @@ func (c change) explain(err error, left int) error {
 }
 
 // settling bounds how long nodes may take to agree after a change.
-const settling = 10 * time.Second
+const (
+	settling     = 10 * time.Second
+	settlingPoll = 250 * time.Millisecond
+)
 
 // verify looks at the cluster again and judges it.
 func (app *App) verify(ctx context.Context, c change, outcome ui.Outcome) (*ui.Outcome, error) {
@@ -188,7 +192,7 @@ func (app *App) settled(ctx context.Context, c change) (ui.Check, error) {
 		select {
 		case <-ctx.Done():
 			return check, context.Cause(ctx)
-		case <-time.After(250 * time.Millisecond):
+		case <-time.After(settlingPoll):
 		}
 	}
 }
@@ -215,12 +219,12 @@ func (app *App) checkAfter(ctx context.Context, c change) (ui.Check, error) {
 }
 
 // unsettled reports whether there is a finding that time may mend.
-func unsettled(found []health.Finding) bool {
-	for _, f := range found {
-		switch f.Code {
-		case health.Disagreement, health.MultipleOwners, health.ClusterDown:
-			return true
-		}
+func unsettled(found []health.Finding) bool { return slices.ContainsFunc(found, mayPass) }
+
+func mayPass(f health.Finding) bool {
+	switch f.Code {
+	case health.Disagreement, health.MultipleOwners, health.ClusterDown:
+		return true
 	}
 	return false
 }

@@ -3,11 +3,14 @@ package cli
 import (
 	"context"
 	"errors"
+	"slices"
+	"time"
 
 	"github.com/trib-dev/trib/internal/config"
 	"github.com/trib-dev/trib/internal/ui"
 	"github.com/trib-dev/trib/pkg/cluster"
 	"github.com/trib-dev/trib/pkg/driver"
+	"github.com/trib-dev/trib/pkg/health"
 	"github.com/trib-dev/trib/pkg/observe"
 )
 
@@ -70,6 +73,29 @@ func (app *App) observeCluster(ctx context.Context, a access, seeds ...cluster.A
 		return s, context.Cause(ctx)
 	}
 	return s, err
+}
+
+// observeSettled gives the nodes of a cluster a moment where nothing but their
+// disagreement forbids to move slots: somebody has changed it just now, or was
+// killed in the middle of that.
+func (app *App) observeSettled(ctx context.Context, a access, seeds ...cluster.Addr) (cluster.State, error) {
+	deadline := app.Now().Add(settling)
+	for {
+		s, err := app.observeCluster(ctx, a, seeds...)
+		if err != nil {
+			return s, err
+		}
+		blocking := health.Blocking(health.Check(s))
+		lasting := slices.ContainsFunc(blocking, func(f health.Finding) bool { return !mayPass(f) })
+		if len(blocking) == 0 || lasting || app.Now().After(deadline) {
+			return s, nil
+		}
+		select {
+		case <-ctx.Done():
+			return s, context.Cause(ctx)
+		case <-time.After(settlingPoll):
+		}
+	}
 }
 
 // countForCheck adds the key counts that health needs.

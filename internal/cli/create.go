@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"time"
 
@@ -11,6 +12,7 @@ import (
 	"github.com/trib-dev/trib/internal/ui"
 	"github.com/trib-dev/trib/pkg/apply"
 	"github.com/trib-dev/trib/pkg/cluster"
+	"github.com/trib-dev/trib/pkg/driver"
 	"github.com/trib-dev/trib/pkg/health"
 	"github.com/trib-dev/trib/pkg/observe"
 	"github.com/trib-dev/trib/pkg/plan"
@@ -113,15 +115,27 @@ func (app *App) observeNodes(ctx context.Context, a access, addrs []cluster.Addr
 	if ctx.Err() != nil {
 		return s, context.Cause(ctx)
 	}
-	var silent []string
+	silent := &unreachableError{}
 	for _, m := range s.Unreachable() {
 		// A node that answers and is unfit is for the plan to refuse.
-		if !strings.HasPrefix(m.Unreachable, "not a cluster node") {
-			silent = append(silent, m.Addr.String()+" does not answer: "+m.Unreachable)
+		if strings.HasPrefix(m.Unreachable, "not a cluster node") {
+			continue
+		}
+		silent.reasons = append(silent.reasons, m.Addr.String()+" does not answer: "+m.Unreachable)
+		if refusesCredentials(m.Unreachable) {
+			silent.refused = &driver.AuthError{Addr: m.Addr, Err: errors.New(m.Unreachable)}
 		}
 	}
-	if silent != nil {
-		return s, &unreachableError{silent}
+	if silent.reasons != nil {
+		return s, silent
 	}
 	return s, nil
+}
+
+// refusesCredentials knows a refusal by the server's words, which are all that
+// a state keeps of it.
+func refusesCredentials(why string) bool {
+	said := &driver.ServerError{Text: why}
+	return driver.HasCode(said, "NOAUTH") || driver.HasCode(said, "WRONGPASS") ||
+		driver.Mentions(said, "invalid password") || driver.Mentions(said, "without any password configured")
 }

@@ -81,9 +81,13 @@ func (e *unfitError) Error() string { return strings.Join(e.reasons, "; ") }
 
 // unreachableError is a node that was named on the command line and does not
 // answer.
-type unreachableError struct{ reasons []string }
+type unreachableError struct {
+	reasons []string
+	refused error // the credentials, by a node that does run
+}
 
 func (e *unreachableError) Error() string { return strings.Join(e.reasons, "; ") }
+func (e *unreachableError) Unwrap() error { return e.refused }
 
 // unhealthyError is a cluster with findings that were shown already.
 type unhealthyError struct{ findings string }

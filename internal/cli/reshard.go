@@ -123,7 +123,7 @@ func (app *App) runReshard(ctx context.Context, o *reshardOptions) error {
 
 // observeFit reads a cluster that must be fit for moving slots.
 func (app *App) observeFit(ctx context.Context, a access, from seed) (cluster.State, error) {
-	s, err := app.observeCluster(ctx, a, from.addr)
+	s, err := app.observeSettled(ctx, a, from.addr)
 	if err != nil {
 		return s, err
 	}

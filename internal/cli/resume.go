@@ -7,7 +7,6 @@ import (
 
 	"github.com/trib-dev/trib/internal/ui"
 	"github.com/trib-dev/trib/pkg/apply"
-	"github.com/trib-dev/trib/pkg/cluster"
 	"github.com/trib-dev/trib/pkg/observe"
 	"github.com/trib-dev/trib/pkg/plan"
 )
@@ -54,12 +53,13 @@ func (app *App) runResume(ctx context.Context, o *resumeOptions) error {
 	if err != nil {
 		return err
 	}
-	s, err := app.observeCluster(ctx, a, o.seed.addr)
+	s, err := app.observeSettled(ctx, a, o.seed.addr)
 	if err != nil {
 		return err
 	}
-	if err := app.countOpen(ctx, a, s); err != nil {
-		return err
+	observe.ForResume(ctx, a.reader(), s)
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
 	}
 	p, err := plan.Resume(s)
 	if err != nil {
@@ -77,29 +77,4 @@ func (app *App) runResume(ctx context.Context, o *resumeOptions) error {
 		after:    ui.Check.Verdict,
 		resume:   "trib resume " + o.seed.addr.String(),
 	})
-}
-
-// countOpen counts the keys of open slots on every master: one that takes no
-// part in a move may hold some too.
-func (app *App) countOpen(ctx context.Context, a access, s cluster.State) error {
-	var open []int
-	for _, m := range s.Masters() {
-		self := m.View.Self()
-		for slot := range self.Migrating {
-			open = append(open, slot)
-		}
-		for slot := range self.Importing {
-			open = append(open, slot)
-		}
-	}
-	observe.Count(ctx, a.reader(), s, func(m cluster.Member) cluster.SlotSet {
-		if !m.IsMaster() {
-			return cluster.SlotSet{}
-		}
-		return cluster.SlotsOf(open...)
-	})
-	if ctx.Err() != nil {
-		return context.Cause(ctx)
-	}
-	return nil
 }

@@ -1,21 +1,20 @@
 package sim
 
-import "github.com/trib-dev/trib/pkg/cluster"
-
 // applyClaims is the rule by which slots change hands: a claim wins where the
 // slot is unassigned or the claimer's config epoch is higher. It also returns an
 // owner that has a higher epoch than the claimer, where there is one.
-func (n *Node) applyClaims(p *peer, epoch uint64, claims *[cluster.SlotCount]bool) (changed bool, newer *peer) {
+func (n *Node) applyClaims(p *peer, epoch uint64, claims *slotBits) (changed bool, newer *peer) {
 	mine := n.self
 	if n.self.master != nil {
 		mine = n.self.master
 	}
 	var dirty []int
 	lost := false
-	for s, claimed := range claims {
-		old := n.owner[s]
-		if !claimed || n.ignoresClaim(s, p) {
-			continue
+	n.confirmClaims(p, claims)
+	for s := range claims.minus(&p.slots).all() {
+		old := n.ownerOf(s)
+		if n.importing[s] != nil && !n.rules.valkey8 {
+			continue // on Redis it listens to nobody but the operator
 		}
 		if old != nil && old.epoch >= epoch && !n.unclaimed[s] {
 			if old.epoch > epoch {
@@ -27,7 +26,7 @@ func (n *Node) applyClaims(p *peer, epoch uint64, claims *[cluster.SlotCount]boo
 			dirty = append(dirty, s)
 		}
 		lost = lost || old == mine
-		n.retarget(s, p)
+		n.retarget(s, old, p)
 		n.bind(s, p)
 		changed = true
 	}
@@ -35,32 +34,32 @@ func (n *Node) applyClaims(p *peer, epoch uint64, claims *[cluster.SlotCount]boo
 	return changed, newer
 }
 
-// ignoresClaim: what p has already is settled, and on Redis an importing slot
-// listens to nobody but the operator.
-func (n *Node) ignoresClaim(slot int, p *peer) bool {
-	if n.owner[slot] == p {
-		delete(n.unclaimed, slot)
-		return true
+// confirmClaims: what p has and claims is not unclaimed any more.
+func (n *Node) confirmClaims(p *peer, claims *slotBits) {
+	for s := range n.unclaimed {
+		if n.ownerOf(s) == p && claims.has(s) {
+			delete(n.unclaimed, s)
+		}
 	}
-	return n.importing[slot] != nil && !n.valkey8()
 }
 
 // retarget keeps Valkey's open slots pointed at the right node: a failover in
-// the source's shard redirects them, anything else closes them. Redis leaves
-// them as they are, so that a node that lost its slot by gossip goes on saying
-// that it migrates it.
-func (n *Node) retarget(slot int, p *peer) {
-	if !n.valkey8() {
+// the owner's shard redirects them, another shard's claim closes them. Redis
+// leaves them as they are, so that a node that lost its slot by gossip goes on
+// saying that it migrates it.
+func (n *Node) retarget(slot int, old, p *peer) {
+	if !n.rules.valkey8 {
 		return
 	}
-	if source := n.importing[slot]; source != nil && source != p {
-		if source.shard == p.shard {
-			n.importing[slot] = p
-		} else {
-			delete(n.importing, slot)
-		}
+	failover := old != nil && old.shard == p.shard
+	switch source := n.importing[slot]; {
+	case source == nil || source == p:
+	case source.shard == p.shard:
+		n.importing[slot] = p
+	case !failover:
+		delete(n.importing, slot)
 	}
-	if n.migrating[slot] != nil && p.shard != n.self.shard {
+	if !failover {
 		delete(n.migrating, slot)
 	}
 }
@@ -69,7 +68,7 @@ func (n *Node) retarget(slot int, p *peer) {
 // the claimer's replica and is wiped by the full sync; everybody else deletes
 // the keys of the slots that it lost.
 func (n *Node) afterLoss(p, mine *peer, lost bool, dirty []int) {
-	if lost && !n.ownsAny(mine) {
+	if lost && mine.slots.empty() {
 		n.c.note("%s lost its last slot and becomes a replica of %s", n, p.addr)
 		n.follow(p)
 		return
@@ -83,16 +82,13 @@ func (n *Node) afterLoss(p, mine *peer, lost bool, dirty []int) {
 // hearDisowned notices slots that p is believed to own and does not claim. They
 // stay bound to it; Redis 7.0 and Valkey let any claimer have them, and on
 // Valkey 8 a master that imports such a slot from p takes it.
-func (n *Node) hearDisowned(p *peer, claims *[cluster.SlotCount]bool) bool {
-	if !n.keepsUnclaimed() {
+func (n *Node) hearDisowned(p *peer, claims *slotBits) bool {
+	if !n.rules.unclaimed {
 		return false
 	}
 	changed := false
-	for s, q := range n.owner {
-		if q != p || claims[s] {
-			continue
-		}
-		if n.valkey8() && n.isMaster() && n.importing[s] == p {
+	for s := range p.slots.minus(claims).all() {
+		if n.rules.valkey8 && n.isMaster() && n.importing[s] == p {
 			n.c.note("%s takes slot %d, which %s gave up", n, s, p.addr)
 			n.takeImported(s)
 			changed = true
@@ -110,7 +106,7 @@ func (n *Node) takeImported(slot int) {
 	delete(n.importing, slot)
 	n.bind(slot, n.self)
 	n.bump()
-	if n.announcesSlots() {
+	if n.rules.modern {
 		n.broadcast()
 	}
 }

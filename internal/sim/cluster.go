@@ -50,7 +50,7 @@ func (c *Cluster) AddNode() *Node {
 
 func (c *Cluster) addNode() *Node {
 	i := len(c.nodes)
-	n := &Node{c: c, index: i, server: c.o.Server, alive: true}
+	n := &Node{c: c, index: i, server: c.o.Server, rules: rulesOf(c.o.Server), alive: true}
 	n.self = &peer{id: c.newID(), addr: cluster.Addr{Host: "127.0.0.1", Port: 7001 + i}}
 	n.self.shard = n.self.id
 	n.peers = []*peer{n.self}
@@ -99,13 +99,13 @@ func (c *Cluster) Form(masters, replicas int) []*Node {
 
 // adopt makes the formed cluster n's opinion.
 func (n *Node) adopt(nodes []*Node, masters, replicas int) {
-	n.epoch = uint64(masters)
+	n.epoch = uint64(len(nodes)) // the tools give replicas-to-be an epoch, too
 	for i, m := range nodes {
 		p := n.peer(m.self.id)
 		if i < masters {
 			p.epoch = uint64(i + 1)
 			for s := i * cluster.SlotCount / masters; s < (i+1)*cluster.SlotCount/masters; s++ {
-				n.owner[s] = p
+				p.slots.add(s)
 			}
 			continue
 		}

@@ -11,19 +11,19 @@ import (
 
 func clientCommands() map[string]command {
 	return map[string]command{
-		"AUTH":           {-2, nil, false, cmdAuth},
-		"SELECT":         {2, nil, false, cmdSelect},
-		"ASKING":         {1, nil, false, func(r *request) any { r.asking = true; return "OK" }},
-		"READONLY":       {1, nil, false, func(r *request) any { r.reading = true; return "OK" }},
-		"READWRITE":      {1, nil, false, func(r *request) any { r.reading = false; return "OK" }},
-		"MULTI":          {1, nil, false, cmdMulti},
-		"EXEC":           {1, nil, false, cmdExec},
-		"DISCARD":        {1, nil, false, cmdDiscard},
-		"CLIENT ID":      {2, nil, false, func(r *request) any { return r.id }},
-		"CLIENT SETNAME": {3, nil, false, cmdSetName},
-		"CLIENT GETNAME": {2, nil, false, cmdGetName},
-		"CLIENT LIST":    {-2, nil, false, cmdClientList},
-		"CLIENT KILL":    {-3, nil, false, cmdClientKill},
+		"AUTH":           {arity: -2, run: cmdAuth},
+		"SELECT":         {arity: 2, run: cmdSelect},
+		"ASKING":         {arity: 1, run: func(r *request) any { r.asking = true; return "OK" }},
+		"READONLY":       {arity: 1, run: func(r *request) any { r.reading = true; return "OK" }},
+		"READWRITE":      {arity: 1, run: func(r *request) any { r.reading = false; return "OK" }},
+		"MULTI":          {arity: 1, run: cmdMulti},
+		"EXEC":           {arity: 1, run: cmdExec},
+		"DISCARD":        {arity: 1, run: cmdDiscard},
+		"CLIENT ID":      {arity: 2, run: func(r *request) any { return r.id }},
+		"CLIENT SETNAME": {arity: 3, run: cmdSetName},
+		"CLIENT GETNAME": {arity: 2, run: cmdGetName},
+		"CLIENT LIST":    {arity: -2, run: cmdClientList},
+		"CLIENT KILL":    {arity: -3, run: cmdClientKill},
 	}
 }
 
@@ -50,7 +50,7 @@ func cmdSelect(r *request) any {
 }
 
 func (n *Node) selectDB(s *session, db int64) error {
-	if db != 0 && !n.server.AtLeast("valkey", 9, 0) {
+	if db != 0 && !n.rules.valkey9 {
 		return refuse("ERR SELECT is not allowed in cluster mode")
 	}
 	if db < 0 || db >= int64(len(n.dbs)) {
@@ -88,7 +88,7 @@ func cmdExec(r *request) any {
 	}
 	out := []any{}
 	for _, cmd := range r.queued {
-		row, err := r.n.find(cmd)
+		row, err := r.n.find(cmd.Name(), cmd)
 		if err == nil {
 			err = r.n.admit(r.session, row, cmd, false)
 		}
@@ -125,7 +125,7 @@ func cmdClientList(r *request) any {
 	for _, s := range r.n.sessions {
 		age := int(r.c.now.Sub(s.since).Seconds())
 		fmt.Fprintf(&b, "id=%d addr=%s laddr=%s fd=%d name=%s age=%d idle=0 flags=N db=%d sub=0 psub=0 multi=-1 cmd=%s user=default resp=2\n",
-			s.id, s.peerAddr(), r.n, s.id+7, s.name, age, s.db, s.last)
+			s.id, s.peerAddr(), r.n, s.id+7, s.name, age, s.db, fullName(s.last))
 	}
 	return b.String()
 }

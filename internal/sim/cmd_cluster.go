@@ -9,20 +9,14 @@ import (
 
 func clusterCommands() map[string]command {
 	return map[string]command{
-		"CLUSTER NODES": {2, nil, false, func(r *request) any { return r.n.nodesText() }},
-		"CLUSTER INFO":  {2, nil, false, func(r *request) any { return r.n.clusterInfo() }},
-		"CLUSTER MYID":  {2, nil, false, func(r *request) any { return string(r.n.self.id) }},
+		"CLUSTER NODES": {arity: 2, run: func(r *request) any { return r.n.nodesText() }},
+		"CLUSTER INFO":  {arity: 2, run: func(r *request) any { return r.n.clusterInfo() }},
+		"CLUSTER MYID":  {arity: 2, run: func(r *request) any { return string(r.n.self.id) }},
 	}
 }
 
 // nodesText is CLUSTER NODES: the node's opinion of everybody.
 func (n *Node) nodesText() string {
-	slots := make(map[*peer][]int)
-	for s, p := range n.owner {
-		if p != nil {
-			slots[p] = append(slots[p], s)
-		}
-	}
 	var b strings.Builder
 	for _, p := range n.peers {
 		link, master := "connected", "-"
@@ -34,7 +28,7 @@ func (n *Node) nodesText() string {
 		}
 		fmt.Fprintf(&b, "%s %s@%d%s %s %s 0 %d %d %s", p.id, p.addr, p.addr.Port+cluster.BusPortOffset, n.auxText(p),
 			n.flagsText(p), master, n.c.now.UnixMilli(), n.shownEpoch(p), link)
-		writeRanges(&b, slots[p])
+		writeRanges(&b, &p.slots)
 		if p == n.self {
 			n.writeOpenSlots(&b)
 		}
@@ -45,10 +39,7 @@ func (n *Node) nodesText() string {
 
 // auxText is ",hostname,shard-id=..." where the server has such fields.
 func (n *Node) auxText(p *peer) string {
-	if n.server.AtLeast("redis", 7, 2) {
-		return ",,tls-port=0,shard-id=" + string(p.shard)
-	}
-	if n.valkey8() {
+	if n.rules.shards {
 		return ",,tls-port=0,shard-id=" + string(p.shard)
 	}
 	return ""
@@ -78,20 +69,26 @@ func (n *Node) shownEpoch(p *peer) uint64 {
 	return p.epoch
 }
 
-func writeRanges(b *strings.Builder, slots []int) {
-	for i := 0; i < len(slots); {
-		j := i
-		for j+1 < len(slots) && slots[j+1] == slots[j]+1 {
-			j++
+func writeRanges(b *strings.Builder, slots *slotBits) {
+	r := cluster.SlotRange{First: -1}
+	flush := func() {
+		if r.First >= 0 {
+			b.WriteByte(' ')
+			b.WriteString(r.String())
 		}
-		b.WriteByte(' ')
-		b.WriteString(cluster.SlotRange{First: slots[i], Last: slots[j]}.String())
-		i = j + 1
 	}
+	for s := range slots.all() {
+		if r.First < 0 || s != r.Last+1 {
+			flush()
+			r.First = s
+		}
+		r.Last = s
+	}
+	flush()
 }
 
 func (n *Node) writeOpenSlots(b *strings.Builder) {
-	for s := range n.owner {
+	for _, s := range n.openSlots() {
 		if p := n.migrating[s]; p != nil {
 			fmt.Fprintf(b, " [%d->-%s]", s, p.id)
 		} else if p := n.importing[s]; p != nil {
@@ -105,24 +102,23 @@ func (n *Node) clusterInfo() string {
 	if n.isDown() {
 		state = "fail"
 	}
-	assigned, suspect, failed := 0, 0, 0
-	owners := make(map[*peer]bool)
-	for _, p := range n.owner {
-		if p == nil {
-			continue
+	size, assigned, suspect, failed := 0, 0, 0, 0
+	for _, p := range n.peers {
+		count := p.slots.count()
+		assigned += count
+		if count > 0 {
+			size++
 		}
-		owners[p] = true
-		assigned++
 		if p.suspect {
-			suspect++
+			suspect += count
 		}
 		if p.failed {
-			failed++
+			failed += count
 		}
 	}
 	return infoText(
 		"cluster_state", state, "cluster_slots_assigned", assigned, "cluster_slots_ok", assigned-suspect-failed,
 		"cluster_slots_pfail", suspect, "cluster_slots_fail", failed, "cluster_known_nodes", len(n.peers),
-		"cluster_size", len(owners), "cluster_current_epoch", n.epoch, "cluster_my_epoch", n.shownEpoch(n.self),
+		"cluster_size", size, "cluster_current_epoch", n.epoch, "cluster_my_epoch", n.shownEpoch(n.self),
 	)
 }

@@ -9,20 +9,20 @@ import (
 
 func keyCommands() map[string]command {
 	return map[string]command{
-		"GET":            {2, firstKey, false, cmdGet},
-		"SET":            {-3, firstKey, true, cmdSet},
-		"DEL":            {-2, allKeys, true, cmdDel},
-		"EXISTS":         {-2, allKeys, false, cmdExists},
-		"TYPE":           {2, firstKey, false, cmdType},
-		"TTL":            {2, firstKey, false, cmdTTL},
-		"PTTL":           {2, firstKey, false, cmdTTL},
-		"RPUSH":          {-3, firstKey, true, cmdRPush},
-		"LRANGE":         {4, firstKey, false, cmdLRange},
-		"DUMP":           {2, firstKey, false, cmdDump},
-		"RESTORE":        {-4, firstKey, true, cmdRestore},
-		"RESTORE-ASKING": {-4, firstKey, true, cmdRestore},
-		"MIGRATE":        {-6, migrateKeys, true, cmdMigrate},
-		"FLUSHALL":       {-1, nil, true, cmdFlushAll},
+		"GET":            {arity: 2, keys: firstKey, run: cmdGet},
+		"SET":            {arity: -3, keys: firstKey, write: true, run: cmdSet},
+		"DEL":            {arity: -2, keys: allKeys, write: true, run: cmdDel},
+		"EXISTS":         {arity: -2, keys: allKeys, run: cmdExists},
+		"TYPE":           {arity: 2, keys: firstKey, run: cmdType},
+		"TTL":            {arity: 2, keys: firstKey, run: cmdTTL},
+		"PTTL":           {arity: 2, keys: firstKey, run: cmdTTL},
+		"RPUSH":          {arity: -3, keys: firstKey, write: true, run: cmdRPush},
+		"LRANGE":         {arity: 4, keys: firstKey, run: cmdLRange},
+		"DUMP":           {arity: 2, keys: firstKey, run: cmdDump},
+		"RESTORE":        {arity: -4, keys: firstKey, write: true, run: cmdRestore},
+		"RESTORE-ASKING": {arity: -4, keys: firstKey, write: true, run: cmdRestore},
+		"MIGRATE":        {arity: -6, keys: migrateKeys, write: true, run: cmdMigrate},
+		"FLUSHALL":       {arity: -1, write: true, run: cmdFlushAll},
 	}
 }
 

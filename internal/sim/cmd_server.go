@@ -11,18 +11,18 @@ import (
 
 func serverCommands() map[string]command {
 	return map[string]command{
-		"PING":             {-1, nil, false, cmdPing},
-		"INFO":             {-1, nil, false, cmdInfo},
-		"ROLE":             {1, nil, false, cmdRole},
-		"TIME":             {1, nil, false, cmdTime},
-		"DBSIZE":           {1, nil, false, func(r *request) any { return int64(r.n.dbs[r.db].count()) }},
-		"WAIT":             {3, nil, false, cmdWait},
-		"CONFIG GET":       {-3, nil, false, cmdConfigGet},
-		"CONFIG SET":       {-4, nil, false, cmdConfigSet},
-		"COMMAND INFO":     {-2, nil, false, cmdCommandInfo},
-		"FUNCTION LIST":    {-2, nil, false, cmdFunctionList},
-		"FUNCTION DUMP":    {2, nil, false, cmdFunctionDump},
-		"FUNCTION RESTORE": {-3, nil, true, cmdFunctionRestore},
+		"PING":             {arity: -1, run: cmdPing},
+		"INFO":             {arity: -1, run: cmdInfo},
+		"ROLE":             {arity: 1, run: cmdRole},
+		"TIME":             {arity: 1, run: cmdTime},
+		"DBSIZE":           {arity: 1, run: func(r *request) any { return int64(r.n.dbs[r.db].count()) }},
+		"WAIT":             {arity: 3, run: cmdWait},
+		"CONFIG GET":       {arity: -3, run: cmdConfigGet},
+		"CONFIG SET":       {arity: -4, run: cmdConfigSet},
+		"COMMAND INFO":     {arity: -2, run: cmdCommandInfo},
+		"FUNCTION LIST":    {arity: -2, run: cmdFunctionList},
+		"FUNCTION DUMP":    {arity: 2, run: cmdFunctionDump},
+		"FUNCTION RESTORE": {arity: -3, write: true, run: cmdFunctionRestore},
 	}
 }
 
@@ -107,7 +107,7 @@ func cmdWait(r *request) any {
 func cmdConfigGet(r *request) any {
 	names := make([]string, 0, len(r.n.config))
 	for name := range r.n.config {
-		if name == "cluster-databases" && !r.n.server.AtLeast("valkey", 9, 0) {
+		if name == "cluster-databases" && !r.n.rules.valkey9 {
 			continue
 		}
 		for _, pattern := range r.args[2:] {

@@ -10,14 +10,14 @@ import (
 
 func slotCommands() map[string]command {
 	return map[string]command{
-		"CLUSTER SETSLOT":         {-4, nil, false, cmdSetSlot},
-		"CLUSTER ADDSLOTS":        {-3, nil, false, cmdAddSlots},
-		"CLUSTER DELSLOTS":        {-3, nil, false, cmdAddSlots},
-		"CLUSTER ADDSLOTSRANGE":   {-4, nil, false, cmdAddSlots},
-		"CLUSTER DELSLOTSRANGE":   {-4, nil, false, cmdAddSlots},
-		"CLUSTER COUNTKEYSINSLOT": {3, nil, false, cmdCountKeys},
-		"CLUSTER GETKEYSINSLOT":   {4, nil, false, cmdGetKeys},
-		"CLUSTER KEYSLOT":         {3, nil, false, cmdKeySlot},
+		"CLUSTER SETSLOT":         {arity: -4, run: cmdSetSlot},
+		"CLUSTER ADDSLOTS":        {arity: -3, run: cmdAddSlots},
+		"CLUSTER DELSLOTS":        {arity: -3, run: cmdAddSlots},
+		"CLUSTER ADDSLOTSRANGE":   {arity: -4, run: cmdAddSlots},
+		"CLUSTER DELSLOTSRANGE":   {arity: -4, run: cmdAddSlots},
+		"CLUSTER COUNTKEYSINSLOT": {arity: 3, run: cmdCountKeys},
+		"CLUSTER GETKEYSINSLOT":   {arity: 4, run: cmdGetKeys},
+		"CLUSTER KEYSLOT":         {arity: 3, run: cmdKeySlot},
 	}
 }
 
@@ -56,17 +56,23 @@ func cmdSetSlot(r *request) any {
 	if err := r.n.checkSetSlot(set, len(args)); err != nil {
 		return err
 	}
-	if r.n.valkey8() && len(r.n.replicas()) > 0 && !r.call.inMulti {
-		return r.replicateSetSlot(set, timeout)
+	switch {
+	case !r.n.rules.valkey8 || len(r.n.replicas()) == 0:
+		return r.finishSetSlot(set)
+	case r.call.inMulti:
+		// A transaction cannot wait: Valkey 8.1 and 9.1 abort with a failed assertion.
+		r.c.note("%s dies of SETSLOT in a transaction", r.n)
+		r.n.crash()
+		return later{}
 	}
-	return r.finishSetSlot(set)
+	return r.replicateSetSlot(set, timeout)
 }
 
 // setSlotTimeout cuts off Valkey's TIMEOUT ms.
 func setSlotTimeout(r *request) (args []string, timeout time.Duration, err error) {
 	const standard = 2 * time.Second
 	n := len(r.args)
-	if !r.n.valkey8() || n < 6 || !strings.EqualFold(r.args[n-2], "TIMEOUT") {
+	if !r.n.rules.valkey8 || n < 6 || !strings.EqualFold(r.args[n-2], "TIMEOUT") {
 		return r.args, standard, nil
 	}
 	ms, err := parseInt(r.args[n-1])
@@ -81,20 +87,20 @@ func (n *Node) checkSetSlot(set setSlot, args int) error {
 	case set.action == "STABLE" && args == 4:
 		return nil
 	case set.action == "MIGRATING" && args == 5:
-		if n.owner[set.slot] != n.self {
+		if n.ownerOf(set.slot) != n.self {
 			return refuse("ERR I'm not the owner of hash slot %d", set.slot)
 		}
 		return n.checkOther(p, set.id)
 	case set.action == "IMPORTING" && args == 5:
-		if n.owner[set.slot] == n.self {
+		if n.ownerOf(set.slot) == n.self {
 			return refuse("ERR I'm already the owner of hash slot %d", set.slot)
 		}
 		return n.checkOther(p, set.id)
 	case set.action == "NODE" && args == 5:
-		if err := checkPeer(p, "ERR Unknown node %s", set.id); err != nil {
+		if err := n.checkPeer(p, "ERR Unknown node %s", set.id); err != nil {
 			return err
 		}
-		if n.owner[set.slot] == n.self && p != n.self && n.countKeys(set.slot) > 0 {
+		if n.ownerOf(set.slot) == n.self && p != n.self && n.countKeys(set.slot) > 0 {
 			return refuse("ERR Can't assign hashslot %d to a different node while I still hold keys for this hash slot.", set.slot)
 		}
 		return nil
@@ -104,17 +110,18 @@ func (n *Node) checkSetSlot(set setSlot, args int) error {
 
 // checkOther: only Valkey 9 minds a slot that moves from a node to itself.
 func (n *Node) checkOther(p *peer, id cluster.NodeID) error {
-	if p == n.self && n.server.AtLeast("valkey", 9, 0) {
+	if p == n.self && n.rules.valkey9 {
 		return refuse("ERR Target node is myself")
 	}
-	return checkPeer(p, "ERR I don't know about node %s", id)
+	return n.checkPeer(p, "ERR I don't know about node %s", id)
 }
 
-func checkPeer(p *peer, unknown string, id cluster.NodeID) error {
+// checkPeer: before Redis 7.0 even a replica would do.
+func (n *Node) checkPeer(p *peer, unknown string, id cluster.NodeID) error {
 	if p == nil {
 		return refuse(unknown, id)
 	}
-	if p.master != nil {
+	if p.master != nil && n.rules.modern {
 		return refuse("ERR Target node is not a master")
 	}
 	return nil
@@ -181,7 +188,7 @@ func (n *Node) assign(slot int, p *peer) {
 	if n.countKeys(slot) == 0 {
 		delete(n.migrating, slot)
 	}
-	mine := n.owner[slot] == n.self
+	mine := n.ownerOf(slot) == n.self
 	if p == n.self && n.importing[slot] != nil {
 		n.takeImported(slot)
 		return
@@ -190,15 +197,11 @@ func (n *Node) assign(slot int, p *peer) {
 	if p == n.self.master {
 		delete(n.importing, slot) // a replica's copy of its master's flag
 	}
-	if mine && p != n.self && !n.ownsAny(n.self) && n.demotesItself() {
+	if mine && p != n.self && !n.hasSlots() && n.rules.modern {
 		n.c.note("%s gave away its last slot and becomes a replica of %s", n, p.addr)
 		n.follow(p)
 	}
 }
-
-// demotesItself: since Redis 7.0 giving away the last slot makes a replica at
-// once; before, the new owner's claims did it.
-func (n *Node) demotesItself() bool { return n.announcesSlots() }
 
 // cmdAddSlots is ADDSLOTS and DELSLOTS with and without RANGE: all or nothing.
 func cmdAddSlots(r *request) any {
@@ -211,9 +214,9 @@ func cmdAddSlots(r *request) any {
 	seen := make(map[int]bool)
 	for _, s := range slots {
 		switch {
-		case add && r.n.owner[s] != nil:
+		case add && r.n.ownerOf(s) != nil:
 			return refuse("ERR Slot %d is already busy", s)
-		case !add && r.n.owner[s] == nil:
+		case !add && r.n.ownerOf(s) == nil:
 			return refuse("ERR Slot %d is already unassigned", s)
 		case seen[s]:
 			return refuse("ERR Slot %d specified multiple times", s)

@@ -12,13 +12,13 @@ import (
 
 func topologyCommands() map[string]command {
 	return map[string]command{
-		"CLUSTER MEET":             {-4, nil, false, cmdMeet},
-		"CLUSTER FORGET":           {3, nil, false, cmdForget},
-		"CLUSTER REPLICATE":        {3, nil, false, cmdReplicate},
-		"CLUSTER SET-CONFIG-EPOCH": {3, nil, false, cmdSetConfigEpoch},
-		"CLUSTER BUMPEPOCH":        {2, nil, false, cmdBumpEpoch},
-		"CLUSTER RESET":            {-2, nil, false, cmdReset},
-		"CLUSTER FAILOVER":         {-2, nil, false, cmdFailover},
+		"CLUSTER MEET":             {arity: -4, run: cmdMeet},
+		"CLUSTER FORGET":           {arity: 3, run: cmdForget},
+		"CLUSTER REPLICATE":        {arity: 3, run: cmdReplicate},
+		"CLUSTER SET-CONFIG-EPOCH": {arity: 3, run: cmdSetConfigEpoch},
+		"CLUSTER BUMPEPOCH":        {arity: 2, run: cmdBumpEpoch},
+		"CLUSTER RESET":            {arity: -2, run: cmdReset},
+		"CLUSTER FAILOVER":         {arity: -2, run: cmdFailover},
 	}
 }
 
@@ -73,7 +73,7 @@ func (n *Node) forget(p *peer) {
 // remeet: since Valkey 8.1 a living node that is ignored introduces itself.
 func (n *Node) remeet(p *peer) {
 	m := n.c.nodeOf(p)
-	if m != nil && m.live() && m.server.AtLeast("valkey", 8, 1) && m.peer(n.self.id) != nil && n.peer(p.id) == nil {
+	if m != nil && m.live() && m.rules.remeets && m.peer(n.self.id) != nil && n.peer(p.id) == nil {
 		n.meet(p.addr)
 	}
 }
@@ -88,7 +88,7 @@ func cmdReplicate(r *request) any {
 		return refuse("ERR Can't replicate myself")
 	case p.master != nil:
 		return refuse("ERR I can only replicate a master, not a replica.")
-	case n.isMaster() && (n.ownsAny(n.self) || n.keyCount() > 0):
+	case n.isMaster() && (n.hasSlots() || n.keyCount() > 0):
 		return refuse("ERR To set a master the node must be empty and without assigned slots.")
 	}
 	n.follow(p)
@@ -118,7 +118,7 @@ func cmdSetConfigEpoch(r *request) any {
 // cmdBumpEpoch is not broadcast: others hear of it by and by, and delete what
 // they hold of the slots that the node claims.
 func cmdBumpEpoch(r *request) any {
-	r.checkClaim(r.n.self.id, r.n.slotsOf(r.n.self)...)
+	r.checkClaim(r.n.self.id, slices.Collect(r.n.self.slots.all())...)
 	state := "STILL"
 	if r.n.bump() {
 		state = "BUMPED"
@@ -152,9 +152,7 @@ func (n *Node) reset(hard bool) {
 	for _, p := range slices.Clone(n.peers[1:]) {
 		n.unlearn(p)
 	}
-	for s := range n.owner {
-		n.bind(s, nil)
-	}
+	n.self.slots = slotBits{}
 	clear(n.migrating)
 	clear(n.importing)
 	if hard {

@@ -3,6 +3,8 @@ package sim
 import (
 	"strconv"
 	"strings"
+
+	"github.com/trib-dev/trib/pkg/driver"
 )
 
 // commandTable is every command of the simulated servers. It is made per
@@ -11,6 +13,7 @@ func commandTable() map[string]command {
 	t := make(map[string]command)
 	for _, rows := range []map[string]command{serverCommands(), clientCommands(), keyCommands(), clusterCommands(), slotCommands(), topologyCommands()} {
 		for name, row := range rows {
+			row.mutates = driver.Mutates(strings.Split(name, " "))
 			t[name] = row
 		}
 	}

@@ -108,14 +108,15 @@ func (c *conn) greet(ctx context.Context, name string) error {
 		cmds = append(cmds, driver.Cmd("PING"))
 	}
 	for _, cmd := range cmds {
-		k, err := c.send(cmd)
+		p := &sending{}
+		err := c.send(p, cmd)
 		if err == nil {
-			err = c.await(ctx, k)
+			err = p.finish(ctx, c)
 		}
 		if err != nil {
 			return c.fail(err)
 		}
-		if err := k.reply.Err; driver.HasCode(err, "NOAUTH") || driver.HasCode(err, "WRONGPASS") || err != nil && cmd[0] == "AUTH" {
+		if err := p.call.reply.Err; driver.HasCode(err, "NOAUTH") || driver.HasCode(err, "WRONGPASS") || err != nil && cmd[0] == "AUTH" {
 			return &driver.AuthError{Addr: c.addr, Err: err}
 		} else if err != nil {
 			return &driver.TransportError{Addr: c.addr, Err: err}
@@ -172,6 +173,8 @@ func (c *conn) pipeline(ctx context.Context, cmds []driver.Command) ([]driver.Re
 type sending struct {
 	call     *call
 	action   Action
+	queued   bool // it waits in the node's socket
+	done     bool // it was carried out at once
 	finished bool
 }
 
@@ -183,12 +186,11 @@ func (c *conn) deliver(ctx context.Context, cmd driver.Command) (*sending, error
 	if p.action.Outcome == DropBefore {
 		return nil, errDropped
 	}
-	var err error
-	if p.call, err = c.send(cmd); err != nil {
+	if err := c.send(p, cmd); err != nil {
 		return nil, err
 	}
-	if p.call.waiting() {
-		return p, nil // in the node's socket, where the next one can follow
+	if p.queued {
+		return p, nil // the next one can follow it
 	}
 	return p, p.finish(ctx, c)
 }
@@ -198,17 +200,19 @@ func (p *sending) finish(ctx context.Context, c *conn) error {
 	if p.finished {
 		return nil
 	}
-	if err := c.await(ctx, p.call); err != nil {
-		return err
+	if !p.done {
+		if err := c.await(ctx, p.call); err != nil {
+			return err
+		}
 	}
 	if p.action.After != nil {
 		p.action.After()
+		if err := c.lost(); err != nil {
+			return err
+		}
 	}
 	if p.action.Outcome == DropReply {
 		return errDropped
-	}
-	if c.isClosed() {
-		return io.EOF
 	}
 	p.finished = true
 	return nil
@@ -225,12 +229,14 @@ func answered(sent []*sending) []driver.Reply {
 	return replies
 }
 
-func (c *conn) send(cmd driver.Command) (*call, error) {
+func (c *conn) send(p *sending, cmd driver.Command) error {
 	defer c.s.n.c.enter()()
 	if err := c.closedBecause(); err != nil {
-		return nil, err
+		return err
 	}
-	return c.s.n.submit(c.s, append(driver.Command(nil), cmd...)), nil
+	p.call = c.s.n.submit(c.s, append(driver.Command(nil), cmd...))
+	p.queued, p.done = !p.call.started, p.call.done
+	return nil
 }
 
 // await waits until a call is done, the connection has gone, or ctx is done.
@@ -251,6 +257,12 @@ func (c *conn) await(ctx context.Context, k *call) error {
 	return nil
 }
 
+// lost is why the connection is gone; nil while it is there.
+func (c *conn) lost() error {
+	defer c.s.n.c.enter()()
+	return c.closedBecause()
+}
+
 func (c *conn) closedBecause() error {
 	switch {
 	case c.s.dialer.killed:
@@ -259,11 +271,6 @@ func (c *conn) closedBecause() error {
 		return io.EOF
 	}
 	return nil
-}
-
-func (c *conn) isClosed() bool {
-	defer c.s.n.c.enter()()
-	return c.s.closed
 }
 
 // fail breaks the connection for good.

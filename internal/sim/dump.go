@@ -29,7 +29,7 @@ func (n *Node) dump(e *entry) string {
 	if err != nil {
 		panic(err) // bytes and booleans always marshal
 	}
-	body = binary.LittleEndian.AppendUint16(body, n.dumpVersion())
+	body = binary.LittleEndian.AppendUint16(body, n.rules.dump)
 	return string(binary.LittleEndian.AppendUint64(body, checksum(body)))
 }
 
@@ -41,7 +41,7 @@ func (n *Node) restore(text string) (*entry, error) {
 	}
 	signed, sum := b[:len(b)-8], b[len(b)-8:]
 	body, version := signed[:len(signed)-2], signed[len(signed)-2:]
-	if checksum(signed) != binary.LittleEndian.Uint64(sum) || binary.LittleEndian.Uint16(version) > n.dumpVersion() {
+	if checksum(signed) != binary.LittleEndian.Uint64(sum) || binary.LittleEndian.Uint16(version) > n.rules.dump {
 		return nil, errPayload
 	}
 	var p payload
@@ -56,18 +56,3 @@ func (n *Node) restore(text string) (*entry, error) {
 }
 
 func checksum(b []byte) uint64 { return crc64.Checksum(b, crc64.MakeTable(crc64.ECMA)) }
-
-// dumpVersion is RDB_VERSION of the real servers.
-func (n *Node) dumpVersion() uint16 {
-	switch {
-	case n.server.AtLeast("valkey", 9, 0):
-		return 80
-	case n.server.Flavor == "valkey":
-		return 11
-	case n.server.AtLeast("redis", 8, 0):
-		return 12
-	case n.server.AtLeast("redis", 7, 0):
-		return 10
-	}
-	return 9
-}

@@ -66,12 +66,6 @@ func (k *call) finish(value any) {
 	}
 }
 
-// waiting: the node has not read the command yet.
-func (k *call) waiting() bool {
-	defer k.s.n.c.enter()()
-	return !k.started
-}
-
 // asReply turns what a command's function returned into a reply; errors inside
 // lists (EXEC) stay where they are.
 func asReply(value any) driver.Reply {
@@ -133,20 +127,21 @@ type request struct {
 
 // command is one row of the command table.
 type command struct {
-	arity int                     // as the servers count: with the name; negative for at least
-	keys  func([]string) []string // nil for a command without keys
-	write bool                    // refused by a replica, and when out of memory
-	run   func(*request) any
+	arity   int                     // as the servers count: with the name; negative for at least
+	keys    func([]string) []string // nil for a command without keys
+	write   bool                    // refused by a replica, and when out of memory
+	mutates bool                    // as package driver sees it
+	run     func(*request) any
 }
 
 // execute checks a command in the order in which the servers do, then runs it.
 func (n *Node) execute(k *call) any {
 	s := k.s
-	name := strings.ToLower(k.cmd.Name())
+	name := k.cmd.Name()
 	asking := s.asking
 	s.asking = false // one command only
-	s.last = strings.ReplaceAll(name, " ", "|")
-	cmd, err := n.find(k.cmd)
+	s.last = name
+	cmd, err := n.find(name, k.cmd)
 	if err == nil {
 		err = n.admit(s, cmd, k.cmd, asking)
 	}
@@ -154,7 +149,7 @@ func (n *Node) execute(k *call) any {
 		s.poisoned = s.multi
 		return err
 	}
-	if s.multi && !slices.Contains([]string{"exec", "discard", "multi"}, name) {
+	if s.multi && !slices.Contains([]string{"EXEC", "DISCARD", "MULTI"}, name) {
 		s.queued = append(s.queued, k.cmd)
 		return "QUEUED"
 	}
@@ -162,7 +157,7 @@ func (n *Node) execute(k *call) any {
 }
 
 func (n *Node) run(k *call, cmd command) any {
-	if d := k.s.dialer; d != nil && driver.Mutates(k.cmd) {
+	if k.s.dialer != nil && cmd.mutates {
 		n.c.note("%s <- %s", n, shorten(k.cmd))
 	}
 	before := n.offset
@@ -179,29 +174,28 @@ func shorten(cmd driver.Command) string {
 	return text[1 : len(text)-1]
 }
 
-func (n *Node) find(cmd driver.Command) (command, error) {
+func (n *Node) find(name string, cmd driver.Command) (command, error) {
 	if len(cmd) == 0 {
 		return command{}, refuse("ERR unknown command ''")
 	}
-	row, ok := n.c.commands[cmd.Name()]
-	if ok && n.missing(cmd.Name()) {
-		ok = false
-	}
-	if !ok {
+	row, ok := n.c.commands[name]
+	if !ok || n.missing(name) {
 		return command{}, n.unknown(cmd)
 	}
 	if row.arity > 0 && len(cmd) != row.arity || len(cmd) < -row.arity {
-		name := strings.ToLower(strings.ReplaceAll(cmd.Name(), " ", "|"))
-		return command{}, refuse("ERR wrong number of arguments for '%s' command", name)
+		return command{}, refuse("ERR wrong number of arguments for '%s' command", fullName(name))
 	}
 	return row, nil
 }
+
+// fullName is what servers call a command: "cluster|nodes".
+func fullName(name string) string { return strings.ToLower(strings.ReplaceAll(name, " ", "|")) }
 
 // missing are the commands that older servers do not have.
 func (n *Node) missing(name string) bool {
 	switch name {
 	case "CLUSTER ADDSLOTSRANGE", "CLUSTER DELSLOTSRANGE", "FUNCTION LIST", "FUNCTION DUMP", "FUNCTION RESTORE":
-		return n.server.Flavor == "redis" && !n.server.AtLeast("redis", 7, 0)
+		return !n.rules.modern
 	}
 	return false
 }
@@ -260,7 +254,7 @@ func (n *Node) redirect(s *session, cmd command, args, keys []string, asking boo
 			missing++
 		}
 	}
-	owner := n.owner[slot]
+	owner := n.ownerOf(slot)
 	if owner == nil {
 		return refuse("CLUSTERDOWN Hash slot not served")
 	}
@@ -284,14 +278,14 @@ func (n *Node) redirectOpen(s *session, cmd command, args []string, o openSlot) 
 	mine := o.owner == n.self
 	target := n.migrating[o.slot]
 	migrating := mine && target != nil
-	importing := !migrating && n.importing[o.slot] != nil
+	importing := !migrating && n.importing[o.slot] != nil && n.isMaster()
 	switch {
 	case (migrating || importing) && name == "MIGRATE":
 		return nil
+	case migrating && o.missing > 0 && o.missing < o.keys && n.rules.modern:
+		return refuse("TRYAGAIN Multiple keys request during rehashing of slot")
 	case migrating && target == n.self:
 		return nil // a slot that "moves" to its owner, which only Valkey 9 refuses
-	case migrating && o.missing > 0 && o.missing < o.keys && n.announcesSlots():
-		return refuse("TRYAGAIN Multiple keys request during rehashing of slot")
 	case migrating && o.missing > 0:
 		return refuse("ASK %d %s", o.slot, target.addr)
 	case importing && (o.asking || name == "RESTORE-ASKING"):

@@ -1,15 +1,22 @@
 package sim
 
-import "slices"
+import (
+	"slices"
+
+	"github.com/trib-dev/trib/pkg/cluster"
+)
 
 // Crash ends the process at once. Connections are reset; nodes.conf and the
 // data survive for Restart.
 func (n *Node) Crash() {
 	defer n.c.enter()()
-	if !n.alive {
-		return
+	if n.alive {
+		n.c.note("%s crashes", n)
+		n.crash()
 	}
-	n.c.note("%s crashes", n)
+}
+
+func (n *Node) crash() {
 	n.alive, n.paused, n.busy = false, false, nil
 	for _, s := range slices.Clone(n.sessions) {
 		s.close()
@@ -52,9 +59,12 @@ func (n *Node) Restart(keepData bool) {
 }
 
 func (n *Node) claimStrays() {
-	for s, p := range n.owner {
-		switch {
-		case n.countKeys(s) == 0 || p == n.self || n.importing[s] != nil:
+	for s := range cluster.SlotCount {
+		if n.countKeys(s) == 0 {
+			continue
+		}
+		switch p := n.ownerOf(s); {
+		case p == n.self || n.importing[s] != nil:
 		case p == nil:
 			n.bind(s, n.self)
 		default:
@@ -138,19 +148,17 @@ func (n *Node) suspectedBy(v *peer) bool {
 // majority reports whether most of the masters that have slots in n's view
 // satisfy holds.
 func (n *Node) majority(holds func(*peer) bool) bool {
-	owners := make(map[*peer]bool)
-	for _, p := range n.owner {
-		if p != nil {
-			owners[p] = true
+	owners, count := 0, 0
+	for _, p := range n.peers {
+		if p.slots.empty() {
+			continue
 		}
-	}
-	count := 0
-	for p := range owners {
+		owners++
 		if holds(p) {
 			count++
 		}
 	}
-	return count > len(owners)/2
+	return count > owners/2
 }
 
 // electReplica promotes the replica that has most of a failed master's data.
@@ -161,7 +169,7 @@ func (n *Node) electReplica(silence int) {
 	var best *Node
 	for _, r := range n.c.nodes {
 		if r.live() && r.link != nil && r.self.master.id == n.self.id && r.self.master.failed && r.canElect() &&
-			r.link.synced && r.ownsAny(r.self.master) && (best == nil || r.link.applied > best.link.applied) {
+			r.link.synced && !r.self.master.slots.empty() && (best == nil || r.link.applied > best.link.applied) {
 			best = r
 		}
 	}
@@ -189,7 +197,7 @@ func (n *Node) forgive(p *peer) bool {
 	if !p.failed {
 		return changed
 	}
-	if wait := p.failedAt.Add(2 * n.c.o.NodeTimeout).Sub(n.c.now); p.master == nil && n.ownsAny(p) && wait > 0 {
+	if wait := p.failedAt.Add(2 * n.c.o.NodeTimeout).Sub(n.c.now); p.master == nil && !p.slots.empty() && wait > 0 {
 		n.c.after(wait, n.touched)
 		return changed
 	}
@@ -211,10 +219,15 @@ func (n *Node) isDown() bool {
 
 func (n *Node) computeDown() bool {
 	if !n.c.o.PartialCoverage {
-		for _, p := range n.owner {
-			if p == nil || p.failed {
+		assigned := 0
+		for _, p := range n.peers {
+			assigned += p.slots.count()
+			if p.failed && !p.slots.empty() {
 				return true
 			}
+		}
+		if assigned < cluster.SlotCount {
+			return true
 		}
 	}
 	return !n.majority(func(p *peer) bool { return !p.suspect && !p.failed })

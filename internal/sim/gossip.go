@@ -6,14 +6,13 @@ import (
 	"github.com/trib-dev/trib/pkg/cluster"
 )
 
-// touched says that n's view or its own claims changed: within GossipDelay n
-// exchanges pings with everybody, which may make others hear of the change, or
-// make n accept now what it refused before.
+// touched says that n's view or its own claims changed: after GossipDelay n and
+// everybody else exchange PING and PONG, which may make others hear of the
+// change, or make n accept now what it refused before.
 func (n *Node) touched() {
 	n.version++
 	for _, m := range n.c.nodes {
 		n.c.ping(n, m)
-		n.c.ping(m, n)
 		if m.link != nil && !m.link.up && m.self.master.id == n.self.id {
 			m.resync()
 		}
@@ -41,8 +40,14 @@ type header struct {
 	master  cluster.NodeID // empty for a master
 	current uint64         // the highest epoch that it knows
 	config  uint64         // its config epoch, or its master's
-	claims  [cluster.SlotCount]bool
-	known   []peer
+	claims  slotBits
+	known   []acquaintance
+}
+
+// acquaintance is what gossip says of a third node.
+type acquaintance struct {
+	id, shard cluster.NodeID
+	addr      cluster.Addr
 }
 
 func (n *Node) header() *header {
@@ -50,45 +55,61 @@ func (n *Node) header() *header {
 	if n.self.master != nil {
 		h.master = n.self.master.id
 	}
-	for s, p := range n.owner {
-		h.claims[s] = p == n.self
+	if n.isMaster() {
+		h.claims = n.self.slots
 	}
 	for _, p := range n.peers[1:] {
 		if !p.handshake {
-			h.known = append(h.known, *p)
+			h.known = append(h.known, acquaintance{p.id, p.shard, p.addr})
 		}
 	}
 	return h
 }
 
-// ping plans one ping; there is never more than one on its way.
+// ping plans one exchange between two nodes; there is never more than one on its
+// way.
 func (c *Cluster) ping(from, to *Node) {
-	key := [2]int{from.index, to.index}
-	if from == to || c.inFlight[key] {
+	pair := [2]int{min(from.index, to.index), max(from.index, to.index)}
+	if from == to || c.inFlight[pair] {
 		return
 	}
-	c.inFlight[key] = true
+	c.inFlight[pair] = true
 	delay := c.o.GossipDelay
 	if c.o.GossipJitter > 0 {
 		delay += time.Duration(c.jitter.Int64N(int64(c.o.GossipJitter)))
 	}
 	c.after(delay, func() {
-		delete(c.inFlight, key)
-		c.deliver(from, to)
+		delete(c.inFlight, pair)
+		c.exchange(from, to)
 	})
 }
 
-// deliver makes one node hear another's header and gossip, as they are now.
-func (c *Cluster) deliver(from, to *Node) {
-	if from.live() && to.heard[from] != [2]uint64{from.version, to.version} {
-		to.receive(from.header())
+// exchange is a PING and its PONG. The receiver answers before it looks at what
+// it was told: two nodes may take a slot from each other in one exchange.
+func (c *Cluster) exchange(from, to *Node) {
+	if !from.live() || !to.live() {
+		return
 	}
+	ping, pong := from.headerFor(to), to.headerFor(from)
+	to.receive(ping)
+	from.receive(pong)
+}
+
+// headerFor is nil where nothing has changed since the last message.
+func (n *Node) headerFor(to *Node) *header {
+	if to.heard[n] == [2]uint64{n.version, to.version} {
+		return nil
+	}
+	return n.header()
 }
 
 // receive takes in a message. A sender that the receiver does not know is not
 // listened to; what was overtaken by a newer message is dropped, as one
 // connection never reorders.
 func (n *Node) receive(h *header) {
+	if h == nil {
+		return
+	}
 	p := n.peer(h.id)
 	if !h.from.alive || !n.live() || p == nil || p.handshake || p == n.self || n.heard[h.from][0] > h.version {
 		return
@@ -134,23 +155,30 @@ func (n *Node) hearRole(h *header, p *peer) bool {
 		return false
 	}
 	if p.master == nil {
-		n.hearDemotion(p, m, h.shard)
+		n.hearDemotion(h, p, m)
 	}
 	p.master, p.shard = m, h.shard
 	return true
 }
 
-// hearDemotion: what p still owned goes. Valkey 8 hands it, together with the
-// open slots that point at p, to the new master of the same shard.
-func (n *Node) hearDemotion(p, m *peer, shard cluster.NodeID) {
-	heir := (*peer)(nil)
-	if n.valkey8() && p.shard == shard && m.shard == shard {
-		heir = m
+// hearDemotion: what p still owned goes. Since Redis 7.2 it goes to the new
+// master of the same shard, even in a slot that listens to no claims; on Valkey
+// 8 the open slots that point at p go along.
+func (n *Node) hearDemotion(h *header, p, m *peer) {
+	failover := n.rules.shards && p.shard == h.shard && m.shard == h.shard
+	if failover && n.rules.valkey8 {
 		replaceValue(n.migrating, p, m)
 		replaceValue(n.importing, p, m)
 	}
-	for _, s := range n.slotsOf(p) {
-		n.bind(s, heir)
+	for s := range p.slots.all() {
+		if failover {
+			n.bind(s, m)
+		} else {
+			n.bind(s, nil)
+		}
+	}
+	if failover {
+		m.master, m.epoch = nil, h.config
 	}
 }
 
@@ -173,11 +201,7 @@ func (n *Node) hearClaims(h *header, p *peer) bool {
 
 // sendUpdate tells a node that claims a slot with an old epoch who has it.
 func (n *Node) sendUpdate(to *Node, owner *peer) {
-	var claims [cluster.SlotCount]bool
-	for s, q := range n.owner {
-		claims[s] = q == owner
-	}
-	id, epoch := owner.id, owner.epoch
+	id, epoch, claims := owner.id, owner.epoch, owner.slots
 	n.c.after(n.c.o.BusDelay, func() {
 		p := to.peer(id)
 		if !n.live() || !to.live() || p == nil || p == to.self || p.epoch >= epoch {

@@ -48,6 +48,9 @@ func (c *conn) intercept(cmd driver.Command) Action {
 func (c *conn) event(cmd driver.Command) (func(Event) Action, Event) {
 	cl := c.s.n.c
 	defer cl.enter()()
+	if cl.hook == nil {
+		return nil, Event{}
+	}
 	cl.events++
 	e := Event{Index: cl.events, Dialer: c.s.dialer, Node: c.s.n, Client: c.s.name, Cmd: cmd}
 	if driver.Mutates(cmd) {

@@ -148,12 +148,19 @@ func (n *Node) deleteKey(db int, key string) {
 	n.change(len(key), func(m *Node) { m.dbs[db].drop(key) })
 }
 
+// deleteSlot is what a lost claim does. Up to Redis 7.0 the replicas are not
+// told, and keep the keys until somebody promotes them.
 func (n *Node) deleteSlot(slot int) {
-	n.change(0, func(m *Node) {
+	drop := func(m *Node) {
 		for _, db := range m.dbs {
 			delete(db, slot)
 		}
-	})
+	}
+	if n.rules.replicatesPurge {
+		n.change(0, drop)
+	} else {
+		drop(n)
+	}
 }
 
 func (n *Node) flush() {

@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"maps"
 	"slices"
 	"time"
 
@@ -12,11 +13,11 @@ type Node struct {
 	c      *Cluster
 	index  int
 	server cluster.Server
+	rules  rules
 
 	// What nodes.conf keeps.
 	self      *peer
-	peers     []*peer // the node itself first
-	owner     [cluster.SlotCount]*peer
+	peers     []*peer      // the node itself first
 	unclaimed map[int]bool // slots whose owner stopped claiming them
 	migrating map[int]*peer
 	importing map[int]*peer
@@ -53,6 +54,7 @@ type peer struct {
 	addr      cluster.Addr
 	master    *peer // nil for a master
 	shard     cluster.NodeID
+	slots     slotBits // what it owns; no slot is in two peers'
 	epoch     uint64
 	handshake bool // not met yet; its id is made up
 	suspect   bool // "fail?"
@@ -72,7 +74,7 @@ func (n *Node) Addr() cluster.Addr { return n.self.addr }
 // SetServer makes the node run another server than the rest.
 func (n *Node) SetServer(s cluster.Server) {
 	defer n.c.enter()()
-	n.server = s
+	n.server, n.rules = s, rulesOf(s)
 }
 
 // Config sets a configuration parameter, as CONFIG SET would.
@@ -99,28 +101,6 @@ func (n *Node) live() bool { return n.alive && !n.paused && n.busy == nil }
 // String is the node's address.
 func (n *Node) String() string { return n.self.addr.String() }
 
-// Rules that differ between servers.
-
-func (n *Node) valkey8() bool { return n.server.AtLeast("valkey", 8, 0) }
-
-// keepsUnclaimed: a slot that its owner stopped claiming goes to the first
-// claimer, whatever its epoch (since Redis 7.0.12).
-func (n *Node) keepsUnclaimed() bool {
-	return n.server.AtLeast("redis", 7, 0) || n.server.Flavor == "valkey"
-}
-
-// neverForgetsUnclaimed: Redis 7.0 goes on believing that of a slot when it has
-// a new owner, even when that is the node itself. Its claim then yields to lower
-// epochs until the end of the process.
-func (n *Node) neverForgetsUnclaimed() bool {
-	return n.server.AtLeast("redis", 7, 0) && !n.server.AtLeast("redis", 8, 0)
-}
-
-// announcesSlots: SETSLOT NODE to the node itself is broadcast at once.
-func (n *Node) announcesSlots() bool {
-	return n.server.AtLeast("redis", 7, 0) || n.server.Flavor == "valkey"
-}
-
 func (n *Node) peer(id cluster.NodeID) *peer {
 	for _, p := range n.peers {
 		if p.id == id {
@@ -139,12 +119,10 @@ func (n *Node) learn(id cluster.NodeID, addr cluster.Addr) *peer {
 
 // unlearn removes a node and everything that n believed about it.
 func (n *Node) unlearn(p *peer) {
-	n.peers = slices.DeleteFunc(n.peers, func(q *peer) bool { return q == p })
-	for s := range n.owner {
-		if n.owner[s] == p {
-			n.bind(s, nil)
-		}
+	for s := range p.slots.all() {
+		n.bind(s, nil)
 	}
+	n.peers = slices.DeleteFunc(n.peers, func(q *peer) bool { return q == p })
 	deleteValue(n.migrating, p)
 	deleteValue(n.importing, p)
 	for _, q := range n.peers {
@@ -162,34 +140,35 @@ func deleteValue(open map[int]*peer, p *peer) {
 	}
 }
 
+// ownerOf is who owns a slot in n's view; nil for nobody.
+func (n *Node) ownerOf(slot int) *peer {
+	for _, p := range n.peers {
+		if p.slots.has(slot) {
+			return p
+		}
+	}
+	return nil
+}
+
 // bind makes p the owner of a slot in n's view; nil for nobody.
 func (n *Node) bind(slot int, p *peer) {
-	n.owner[slot] = p
-	if !n.neverForgetsUnclaimed() {
+	if old := n.ownerOf(slot); old != nil {
+		old.slots.remove(slot)
+	}
+	if p != nil {
+		p.slots.add(slot)
+	}
+	if !n.rules.neverForgets {
 		delete(n.unclaimed, slot)
 	}
 }
 
-// slotsOf are the slots that n believes to belong to p.
-func (n *Node) slotsOf(p *peer) []int {
-	var slots []int
-	for s, q := range n.owner {
-		if q == p {
-			slots = append(slots, s)
-		}
-	}
-	return slots
-}
+func (n *Node) hasSlots() bool { return !n.self.slots.empty() }
 
-func (n *Node) ownsAny(p *peer) bool {
-	return slices.Contains(n.owner[:], p)
-}
-
-func sortedSlots[V any](m map[int]V) []int {
-	slots := make([]int, 0, len(m))
-	for s := range m {
-		slots = append(slots, s)
-	}
+// openSlots are the slots that are open in either direction, lowest first.
+func (n *Node) openSlots() []int {
+	slots := slices.Collect(maps.Keys(n.migrating))
+	slots = slices.AppendSeq(slots, maps.Keys(n.importing))
 	slices.Sort(slots)
-	return slots
+	return slices.Compact(slots)
 }

@@ -64,7 +64,7 @@ func (r *request) checkMeeting(addr cluster.Addr) {
 		return
 	}
 	for _, pair := range [][2]*Node{{m, r.n}, {r.n, m}} {
-		for _, slot := range pair[0].slotsOf(pair[0].self) {
+		for slot := range pair[0].self.slots.all() {
 			for _, h := range r.c.nodes {
 				r.checkStranger(pair[0], pair[1], h, slot)
 			}
@@ -117,7 +117,7 @@ func (e *entry) values() []string {
 // Owner is who owns a slot in n's view: empty where nobody does.
 func (n *Node) Owner(slot int) cluster.NodeID {
 	defer n.c.enter()()
-	if p := n.owner[slot]; p != nil {
+	if p := n.ownerOf(slot); p != nil {
 		return p.id
 	}
 	return ""
@@ -140,15 +140,13 @@ func (n *Node) openPeer(open map[int]*peer, slot int) cluster.NodeID {
 // Open are the slots that n has open in either direction, lowest first.
 func (n *Node) Open() []int {
 	defer n.c.enter()()
-	slots := append(sortedSlots(n.migrating), sortedSlots(n.importing)...)
-	slices.Sort(slots)
-	return slices.Compact(slots)
+	return n.openSlots()
 }
 
 // Slots are the slots that n claims itself.
 func (n *Node) Slots() cluster.SlotSet {
 	defer n.c.enter()()
-	return cluster.SlotsOf(n.slotsOf(n.self)...)
+	return cluster.SlotsOf(slices.Collect(n.self.slots.all())...)
 }
 
 // Keys are the keys of a slot in one database, sorted.

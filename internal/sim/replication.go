@@ -166,7 +166,7 @@ func (n *Node) syncNow() {
 		l.lag, l.lagSet = n.link.lag, n.link.lagSet
 	}
 	n.link = l
-	if n.valkey8() {
+	if n.rules.valkey8 {
 		n.inheritOpenSlots(m)
 	}
 }
@@ -211,7 +211,7 @@ func (n *Node) handOver() {
 	}
 	n.takeIn(n.c.now)
 	n.promote(true)
-	n.c.deliver(n, m)
+	m.receive(n.header())
 }
 
 // promote makes a replica the master of its master's slots. Elected replicas
@@ -229,7 +229,7 @@ func (n *Node) promote(elected bool) {
 	n.self.epoch = 0
 	n.bump()
 	n.offset, n.link = n.link.applied, nil
-	for _, s := range n.slotsOf(old) {
+	for s := range old.slots.all() {
 		n.bind(s, n.self)
 	}
 	n.c.note("%s is promoted, epoch %d", n, n.self.epoch)

@@ -112,8 +112,11 @@ func (f fault) String() string {
 // lossOfTool are the faults that are the tool's own: it dies, or its connection
 // does.
 var lossOfTool = []fault{
-	{outcome: sim.DropBefore, kill: true}, {outcome: sim.DropReply, kill: true}, {outcome: sim.Deliver, kill: true},
-	{outcome: sim.DropBefore}, {outcome: sim.DropReply},
+	{outcome: sim.DropBefore, kill: true},
+	{outcome: sim.DropReply, kill: true},
+	{outcome: sim.Deliver, kill: true},
+	{outcome: sim.DropBefore},
+	{outcome: sim.DropReply},
 }
 
 // lossOfNode are failovers of the source, under a tool that lives on and under
@@ -197,12 +200,7 @@ func (tr *trial) resume(ctx context.Context) (steps int, err error) {
 	if err != nil {
 		return 0, err
 	}
-	observe.Count(ctx, d, s, func(m cluster.Member) cluster.SlotSet {
-		if !m.IsMaster() {
-			return cluster.SlotSet{}
-		}
-		return cluster.NewSlotSet(cluster.SlotRange{First: 0, Last: movedSlots - 1})
-	})
+	observe.ForResume(ctx, d, s)
 	p, err := plan.Resume(s)
 	if err != nil || len(p.Steps) == 0 {
 		return 0, err

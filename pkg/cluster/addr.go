@@ -5,6 +5,8 @@ import (
 	"net"
 	"strconv"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 )
 
 // BusPortOffset is what a server adds to its client port to get its cluster
@@ -55,13 +57,17 @@ func parseHost(host string) (string, error) {
 	if bare == "" {
 		return "", fmt.Errorf("no host")
 	}
-	if strings.ContainsAny(bare, " \t\r\n\x00[],/\"'") {
+	if strings.ContainsFunc(bare, neverInHost) {
 		return "", fmt.Errorf("host has a character that no host name has")
 	}
 	if strings.Contains(bare, ":") && net.ParseIP(strings.SplitN(bare, "%", 2)[0]) == nil {
 		return "", fmt.Errorf("host %q is neither a name nor an IPv6 address", clip(bare))
 	}
 	return bare, nil
+}
+
+func neverInHost(r rune) bool {
+	return r == utf8.RuneError || !unicode.IsPrint(r) || strings.ContainsRune(` [],/"'`, r)
 }
 
 // parseNumber reads plain decimal digits from 0 to limit: no sign, no spaces,

@@ -103,7 +103,10 @@ func ParseNodes(text string) (View, error) {
 	if v.self < 0 {
 		return View{}, fmt.Errorf("CLUSTER NODES: no line says myself")
 	}
-	return v, v.checkOwners()
+	if err := v.checkOwners(); err != nil {
+		return View{}, err
+	}
+	return v, nil
 }
 
 func (v View) checkOwners() error {
@@ -281,6 +284,9 @@ func (n *Node) parseOpenSlot(t string) error {
 	id, err := ParseNodeID(peer)
 	if err != nil {
 		return err
+	}
+	if _, twice := (*open)[slot]; twice {
+		return fmt.Errorf("slot %d is open twice", slot)
 	}
 	if *open == nil {
 		*open = make(map[int]NodeID)

@@ -3,6 +3,7 @@ package cluster
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 )
@@ -66,6 +67,14 @@ func (m Member) KeysIn(slot int) (keys int64, counted bool) {
 
 // Slots is what the member itself says it owns.
 func (m Member) Slots() SlotSet { return m.View.Self().Slots }
+
+// OpenSlots are the slots that the member itself says are migrating or
+// importing.
+func (m Member) OpenSlots() SlotSet {
+	self := m.View.Self()
+	open := slices.Collect(maps.Keys(self.Migrating))
+	return SlotsOf(slices.AppendSeq(open, maps.Keys(self.Importing))...)
+}
 
 // Get finds a member by its id.
 func (s State) Get(id NodeID) (Member, bool) {

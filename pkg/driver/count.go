@@ -2,6 +2,7 @@ package driver
 
 import (
 	"context"
+	"errors"
 	"strconv"
 )
 
@@ -34,9 +35,12 @@ func CountCommands(databases, slots []int) []Command {
 }
 
 // ReadCounts adds up the replies to CountCommands. Any refused command makes
-// the count an error: a slot is never taken for empty because it could not be
-// counted.
+// the count an error, and so does having no database to look into: a slot is
+// never taken for empty because it could not be counted.
 func ReadCounts(replies []Reply, databases, slots []int) (map[int]int64, error) {
+	if len(databases) == 0 {
+		return nil, errors.New("keys were counted in no database")
+	}
 	counts := make(map[int]int64, len(slots))
 	for range databases {
 		if len(databases) > 1 {

@@ -88,7 +88,7 @@ func uncovered(s cluster.State) []Finding {
 	f := Finding{
 		Code: Uncovered, Severity: Error, Slots: missing,
 		Summary: fmt.Sprintf("%d slots have no owner that answers: %s", missing.Len(), missing),
-		Remedy:  "trib fix assigns slots that are lost; slots of a node that does not answer come back with it or with its replica",
+		Remedy:  "slots of a node that does not answer come back with it or with its replica; slots that nobody has must be assigned again, to a node that holds their keys if any does",
 	}
 	for _, m := range s.Members {
 		for id, slots := range claimsBy(m.View) {
@@ -114,7 +114,7 @@ func multipleOwners(s cluster.State) []Finding {
 	f := Finding{
 		Code: MultipleOwners, Severity: Error, Slots: doubled,
 		Summary: fmt.Sprintf("%d slots have several owners: %s", doubled.Len(), doubled),
-		Remedy:  "nodes usually settle this within seconds; where they do not, leave the slots alone and run trib fix",
+		Remedy:  "nodes usually settle this within seconds; where they do not, change nothing before it is known which of them holds the keys",
 	}
 	for _, m := range s.Masters() {
 		if both := m.Slots().Intersect(doubled); !both.Empty() {
@@ -230,7 +230,7 @@ func foreignKeys(s cluster.State) []Finding {
 			Code: ForeignKeys, Severity: Error, Nodes: []cluster.NodeID{m.ID}, Slots: set,
 			Summary:  fmt.Sprintf("%s holds %d keys of slots that it does not own: %s", m.Addr, keys, set),
 			Evidence: []string{"clients cannot reach these keys; they are deleted when the node learns of a newer owner"},
-			Remedy:   "do not assign these slots by hand; trib fix brings the keys to their owner",
+			Remedy:   "bring the keys to their owner before anything else changes: CLUSTER SETSLOT n IMPORTING on this node lets MIGRATE run there",
 		})
 	}
 	return found

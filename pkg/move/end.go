@@ -53,15 +53,7 @@ func (e *end) do(ctx context.Context, cmds ...driver.Command) ([]driver.Reply, e
 	return replies, nil
 }
 
-// all is do for commands that must all succeed with OK, such as SETSLOT.
-func (e *end) all(ctx context.Context, cmds ...driver.Command) error {
-	replies, err := e.do(ctx, cmds...)
-	if err != nil {
-		return err
-	}
-	return e.allOK(cmds, replies)
-}
-
+// allOK demands that the commands, such as SETSLOT, all succeeded.
 func (e *end) allOK(cmds []driver.Command, replies []driver.Reply) error {
 	for i := range cmds {
 		if err := replies[i].OK(); err != nil {

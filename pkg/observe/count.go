@@ -70,6 +70,22 @@ func ForCheck(ctx context.Context, d driver.Dialer, s cluster.State) {
 	})
 }
 
+// ForResume counts what plan.Resume needs: the keys that each master holds of
+// every slot that any master calls open. One that takes no part in a move may
+// hold some too.
+func ForResume(ctx context.Context, d driver.Dialer, s cluster.State) {
+	var open cluster.SlotSet
+	for _, m := range s.Masters() {
+		open = open.Union(m.OpenSlots())
+	}
+	Count(ctx, d, s, func(m cluster.Member) cluster.SlotSet {
+		if !m.IsMaster() {
+			return cluster.SlotSet{}
+		}
+		return open
+	})
+}
+
 func counted(m cluster.Member) int64 {
 	var n int64
 	for _, keys := range m.SlotKeys {

@@ -3,6 +3,7 @@ package observe
 import (
 	"context"
 	"fmt"
+	"maps"
 	"strconv"
 	"strings"
 
@@ -57,6 +58,11 @@ func walk(ctx context.Context, d driver.Dialer, first cluster.Member) cluster.St
 		if len(targets) == 0 {
 			break
 		}
+		// Who has lost a node's address may be the first to be asked: a node is
+		// given up only when everybody else was.
+		if known := dialable(targets); len(known) > 0 {
+			targets = known
+		}
 		for id, r := range readAll(ctx, d, targets) {
 			members[id] = r.as(id, targets[id])
 		}
@@ -77,6 +83,12 @@ func unasked(members map[cluster.NodeID]cluster.Member) map[cluster.NodeID]clust
 		}
 	}
 	return targets
+}
+
+func dialable(targets map[cluster.NodeID]cluster.Addr) map[cluster.NodeID]cluster.Addr {
+	known := maps.Clone(targets)
+	maps.DeleteFunc(known, func(_ cluster.NodeID, addr cluster.Addr) bool { return !addr.Known() })
+	return known
 }
 
 func preferKnown(a, b cluster.Addr) cluster.Addr {

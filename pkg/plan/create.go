@@ -29,6 +29,9 @@ type CreateOptions struct {
 // slots, the peers or the master that this plan gives it is accepted, and its
 // steps count as done. Any other node that is not fresh is refused.
 func Create(s cluster.State, o CreateOptions) (Plan, error) {
+	if o.Replicas < 0 {
+		return Plan{}, fmt.Errorf("%d replicas for each master: want 0 or more", o.Replicas)
+	}
 	members, refusal := candidates(s, o.Addrs)
 	if refusal != nil {
 		return Plan{}, refusal
@@ -49,8 +52,8 @@ func Create(s cluster.State, o CreateOptions) (Plan, error) {
 }
 
 func tooFew(nodes, replicas, masters int) *Refusal {
-	r := refuse("%d nodes with %d replicas for each master make %d masters; a cluster needs at least %d, that is %d nodes",
-		nodes, replicas, masters, minMasters, minMasters*(replicas+1))
+	r := refuse("%s with %s for each master make %s; a cluster needs at least %d, that is %d nodes",
+		count(nodes, "node"), count(replicas, "replica"), count(masters, "master"), minMasters, minMasters*(replicas+1))
 	r.Hint = "name more nodes, or ask for fewer replicas"
 	return r
 }
@@ -118,8 +121,8 @@ func (p *Plan) explainPlacement(groups []group, crowded []string) {
 	for _, n := range p.Nodes {
 		hosts[n.Addr.Host] = true
 	}
-	p.Reasons = append(p.Reasons, fmt.Sprintf("%d masters over %d hosts, each with %s",
-		len(groups), len(hosts), replicaCounts(groups)))
+	p.Reasons = append(p.Reasons, fmt.Sprintf("%d masters over %s, each with %s",
+		len(groups), count(len(hosts), "host"), replicaCounts(groups)))
 	if len(hosts) == 1 {
 		p.Warnings = append(p.Warnings, "all nodes are on one host: the cluster does not survive its failure")
 		return
@@ -136,9 +139,17 @@ func replicaCounts(groups []group) string {
 		least, most = min(least, len(g.replicas)), max(most, len(g.replicas))
 	}
 	if least == most {
-		return fmt.Sprintf("%d replicas", least)
+		return count(least, "replica")
 	}
-	return fmt.Sprintf("%d or %d replicas", least, most)
+	return fmt.Sprintf("%d or %s", least, count(most, "replica"))
+}
+
+// count is "1 host" or "3 hosts".
+func count(n int, noun string) string {
+	if n != 1 {
+		noun += "s"
+	}
+	return fmt.Sprintf("%d %s", n, noun)
 }
 
 func (p Plan) createFingerprint() string {

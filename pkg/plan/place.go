@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 
@@ -17,20 +18,19 @@ type group struct {
 // every replica that had to share a host with its master or with a sibling.
 //
 // The nodes are dealt host by host, so that the masters, which come first, are
-// spread as widely as the hosts allow. The others are then handed out in
-// rounds, one replica for each master in a round, by maximum matching: first
-// along pairs where the replica shares its host with nobody in the group, then
-// also with siblings, and only at last with the master.
+// spread as widely as the hosts allow. The others are seated so that as few as
+// possible are with their master and then as few as possible with a sibling.
 func place(members []cluster.Member, masters int) ([]group, []string) {
 	dealt := dealByHost(members)
+	if overfull(dealt, masters) {
+		dealt = dealByHost(fewestFirst(members))
+	}
 	groups := make([]group, masters)
 	for i := range groups {
 		groups[i].master = dealt[i]
 	}
-	rest := dealt[masters:]
-	for len(rest) > 0 {
-		rest = dealReplicas(groups, rest)
-	}
+	s := newSeating(groups, dealt[masters:])
+	s.fill(groups)
 	return groups, crowding(groups)
 }
 
@@ -57,32 +57,34 @@ func dealByHost(members []cluster.Member) []cluster.Member {
 	return dealt
 }
 
-// dealReplicas gives at most one of rest to each group and returns the
-// remaining ones.
-func dealReplicas(groups []group, rest []cluster.Member) []cluster.Member {
-	m := matching{groups: groups, rest: rest, groupOf: make([]int, len(rest)), takenBy: make([]int, len(groups))}
-	for i := range m.groupOf {
-		m.groupOf[i] = -1
-	}
-	for i := range m.takenBy {
-		m.takenBy[i] = -1
-	}
-	for allowed := apart; allowed <= withMaster; allowed++ {
-		for g := range groups {
-			if m.takenBy[g] < 0 {
-				m.augment(g, allowed, make([]bool, len(rest)))
-			}
+// overfull reports whether a host has more replicas to give than the masters
+// elsewhere can take. The fewer masters a host has, the more of them fit.
+func overfull(dealt []cluster.Member, masters int) bool {
+	least, spare := (len(dealt)-masters)/masters, (len(dealt)-masters)%masters
+	own, give := perHost(dealt[:masters]), perHost(dealt[masters:])
+	for host, n := range give {
+		elsewhere := masters - own[host]
+		if n > least*elsewhere+min(spare, elsewhere) {
+			return true
 		}
 	}
-	var left []cluster.Member
-	for i, r := range rest {
-		if g := m.groupOf[i]; g >= 0 {
-			groups[g].replicas = append(groups[g].replicas, r)
-		} else {
-			left = append(left, r)
-		}
+	return false
+}
+
+// fewestFirst orders members so that hosts with few of them come first.
+func fewestFirst(members []cluster.Member) []cluster.Member {
+	nodes := perHost(members)
+	return slices.SortedStableFunc(slices.Values(members), func(a, b cluster.Member) int {
+		return cmp.Compare(nodes[a.Addr.Host], nodes[b.Addr.Host])
+	})
+}
+
+func perHost(members []cluster.Member) map[string]int {
+	nodes := make(map[string]int)
+	for _, m := range members {
+		nodes[m.Addr.Host]++
 	}
-	return left
+	return nodes
 }
 
 // closeness is the worst company that a replica would find in a group.
@@ -102,41 +104,6 @@ func (g group) closeness(host string) closeness {
 		return withSibling
 	}
 	return apart
-}
-
-// matching pairs groups with replicas along augmenting paths.
-type matching struct {
-	groups  []group
-	rest    []cluster.Member
-	groupOf []int // by replica; -1 while free
-	takenBy []int // by group: its replica; -1 while without
-}
-
-// augment finds a replica for group g: the first free one, else one of another
-// group that can take a different one instead. seen marks the replicas tried on
-// this path.
-func (m *matching) augment(g int, allowed closeness, seen []bool) bool {
-	for r := range m.rest {
-		if m.groupOf[r] < 0 && m.fits(g, r, allowed) {
-			m.groupOf[r], m.takenBy[g] = g, r
-			return true
-		}
-	}
-	for r := range m.rest {
-		if seen[r] || !m.fits(g, r, allowed) {
-			continue
-		}
-		seen[r] = true
-		if m.augment(m.groupOf[r], allowed, seen) {
-			m.groupOf[r], m.takenBy[g] = g, r
-			return true
-		}
-	}
-	return false
-}
-
-func (m *matching) fits(g, r int, allowed closeness) bool {
-	return m.groups[g].closeness(m.rest[r].Addr.Host) <= allowed
 }
 
 func crowding(groups []group) []string {

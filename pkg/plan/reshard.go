@@ -24,6 +24,9 @@ type ReshardOptions struct {
 // Slots open anywhere else are refused; they belong to somebody's unfinished
 // work.
 func Reshard(s cluster.State, o ReshardOptions) (Plan, error) {
+	if o.Slots < 1 || o.Slots > cluster.SlotCount {
+		return Plan{}, fmt.Errorf("%d slots: want 1 to %d", o.Slots, cluster.SlotCount)
+	}
 	to, sources, refusal := reshardEnds(s, o)
 	if refusal != nil {
 		return Plan{}, refusal
@@ -84,9 +87,9 @@ func addKeys(sum int64, s cluster.State, step Step) int64 {
 }
 
 func reshardEnds(s cluster.State, o ReshardOptions) (to cluster.Member, sources []cluster.Member, r *Refusal) {
-	to, ok := s.Get(o.To)
-	if !ok || !to.IsMaster() {
-		return to, nil, refuse("the target %s is not a master", name(s, o.To))
+	to, _ = s.Get(o.To)
+	if why := unfit(s, o.To); why != "" {
+		return to, nil, refuse("the target %s %s", name(s, o.To), why)
 	}
 	if len(o.From) == 0 {
 		return to, slices.DeleteFunc(s.Masters(), func(m cluster.Member) bool {
@@ -94,10 +97,10 @@ func reshardEnds(s cluster.State, o ReshardOptions) (to cluster.Member, sources 
 		}), nil
 	}
 	for _, id := range o.From {
-		m, ok := s.Get(id)
-		switch {
-		case !ok || !m.IsMaster():
-			return to, nil, refuse("the source %s is not a master", name(s, id))
+		m, _ := s.Get(id)
+		switch why := unfit(s, id); {
+		case why != "":
+			return to, nil, refuse("the source %s %s", name(s, id), why)
 		case id == to.ID:
 			return to, nil, refuse("%s is both source and target", m.Addr)
 		case slices.ContainsFunc(sources, func(x cluster.Member) bool { return x.ID == id }):
@@ -106,6 +109,19 @@ func reshardEnds(s cluster.State, o ReshardOptions) (to cluster.Member, sources 
 		sources = append(sources, m)
 	}
 	return to, sources, nil
+}
+
+// unfit says why a node can be neither source nor target.
+func unfit(s cluster.State, id cluster.NodeID) string {
+	switch m, ok := s.Get(id); {
+	case !ok:
+		return "is not a node of the cluster"
+	case !m.Reachable():
+		return "does not answer: " + m.Unreachable
+	case !m.IsMaster():
+		return "is not a master"
+	}
+	return ""
 }
 
 func name(s cluster.State, id cluster.NodeID) string {
@@ -125,7 +141,7 @@ func begunMoves(s cluster.State, sources []cluster.Member, to cluster.Member) ([
 		all = all.Union(begun[i])
 	}
 	for _, m := range s.Masters() {
-		if other := openSlots(m).Minus(all); !other.Empty() {
+		if other := m.OpenSlots().Minus(all); !other.Empty() {
 			r := refuse("slots %s are open on %s", other, m.Addr)
 			r.Hint = "finish the interrupted move first: trib resume"
 			return nil, r

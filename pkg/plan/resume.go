@@ -42,7 +42,7 @@ type resumer struct {
 func (r *resumer) open() cluster.SlotSet {
 	var open cluster.SlotSet
 	for _, m := range r.s.Masters() {
-		open = open.Union(openSlots(m))
+		open = open.Union(m.OpenSlots())
 	}
 	return open
 }
@@ -67,10 +67,15 @@ func (r *resumer) slot(slot int) string {
 }
 
 // target is where the slot was going: where its owner says, else the one node
-// that imports it. Nowhere, where only leftovers of a finished move are open.
+// that imports it. Nowhere, where only leftovers of a finished move are open, or
+// where the target has become a replica of the owner.
 func (r *resumer) target(slot int, owner cluster.Member) (cluster.NodeID, string) {
 	if to, ok := owner.View.Self().Migrating[slot]; ok {
-		return r.presentMaster(to)
+		master, problem := r.presentMaster(to)
+		if master == owner.ID {
+			master = ""
+		}
+		return master, problem
 	}
 	var importers []cluster.NodeID
 	for _, m := range r.s.Masters() {
@@ -110,7 +115,7 @@ func (r *resumer) presentMaster(id cluster.NodeID) (cluster.NodeID, string) {
 func (r *resumer) closeOthers(slot int, owner, target cluster.NodeID) string {
 	for _, m := range r.s.Masters() {
 		uninvolved := m.ID != target && (m.ID != owner || target == "")
-		if !uninvolved || !openSlots(m).Has(slot) {
+		if !uninvolved || !m.OpenSlots().Has(slot) {
 			continue
 		}
 		if m.ID != owner {

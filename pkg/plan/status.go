@@ -130,20 +130,8 @@ func (p Plan) moveStatus(step Step, s cluster.State) (Status, string) {
 func Remaining(step Step, s cluster.State) cluster.SlotSet {
 	from, _ := s.Get(step.From)
 	to, _ := s.Get(step.To)
-	settled := to.Slots().Minus(from.Slots()).Minus(openSlots(from)).Minus(openSlots(to))
+	settled := to.Slots().Minus(from.Slots()).Minus(from.OpenSlots()).Minus(to.OpenSlots())
 	return step.Slots.Minus(settled)
-}
-
-func openSlots(m cluster.Member) cluster.SlotSet {
-	self := m.View.Self()
-	var open []int
-	for slot := range self.Migrating {
-		open = append(open, slot)
-	}
-	for slot := range self.Importing {
-		open = append(open, slot)
-	}
-	return cluster.SlotsOf(open...)
 }
 
 func (p Plan) canMove(step Step, s cluster.State) (Status, string) {
@@ -174,7 +162,7 @@ func replicates(s cluster.State, id, master cluster.NodeID) bool {
 
 func (p Plan) closeStatus(step Step, s cluster.State) (Status, string) {
 	m, _ := s.Get(step.Node)
-	open := openSlots(m).Intersect(step.Slots)
+	open := m.OpenSlots().Intersect(step.Slots)
 	if open.Empty() {
 		return Done, ""
 	}
