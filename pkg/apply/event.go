@@ -14,7 +14,7 @@ type EventKind string
 const (
 	Started    EventKind = "started"     // Total: steps that are not done yet
 	StepBegun  EventKind = "step-begun"  // Step, Text
-	SlotsMoved EventKind = "slots-moved" // Step, Slots (just closed), Done and Total (slots of the step), Keys (so far)
+	SlotsMoved EventKind = "slots-moved" // Step, Slots (just closed; none while keys move), Done and Total (slots of the step), Keys (so far)
 	StepDone   EventKind = "step-done"   // Step, Text
 	Waiting    EventKind = "waiting"     // Text: what for; Nodes: who holds it up
 	Notice     EventKind = "notice"      // Text: something that the operator should know

@@ -11,9 +11,8 @@ import (
 	"github.com/trib-dev/trib/pkg/driver"
 )
 
-// Progress is what a mover reports: slots that were just closed with the keys
-// that it moved since the last report, or something that it waits for or wants
-// known.
+// Progress is what a mover reports: slots that were just closed, keys that were
+// just moved, or something that it waits for or wants known.
 type Progress struct {
 	Slots   cluster.SlotSet
 	Keys    int64
@@ -77,7 +76,7 @@ func Classic(ctx context.Context, d driver.Dialer, name string, from, to cluster
 		if err := m.insist(ctx, window); err != nil {
 			return err
 		}
-		m.report(Progress{Slots: cluster.SlotsOf(window...), Keys: m.takeKeys()})
+		m.report(Progress{Slots: cluster.SlotsOf(window...)})
 	}
 	return nil
 }
@@ -117,12 +116,6 @@ func (m *mover) close() {
 	m.dst.close()
 	m.carrier.close()
 	m.watchers.close()
-}
-
-func (m *mover) takeKeys() int64 {
-	n := m.keys
-	m.keys = 0
-	return n
 }
 
 // insist moves a window, looking again after each failure that may pass.

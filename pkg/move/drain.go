@@ -97,7 +97,7 @@ func (m *mover) send(ctx context.Context, b batch) error {
 	if err != nil {
 		return err
 	}
-	m.keys += int64(len(b.keys))
+	m.report(Progress{Keys: int64(len(b.keys))})
 	if !m.replicated {
 		return nil
 	}

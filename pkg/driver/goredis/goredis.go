@@ -1,10 +1,13 @@
 package goredis
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"net"
+	"os"
+	"strings"
 	"sync"
 	"time"
 
@@ -50,7 +53,7 @@ func (d dialer) Dial(ctx context.Context, addr cluster.Addr, name string) (drive
 	if err != nil {
 		return nil, &driver.TransportError{Addr: addr, Err: dialCause(err)}
 	}
-	c := &conn{addr: addr, wire: wire, client: redis.NewClient(d.clientOptions(addr, wire))}
+	c := &conn{addr: addr, wire: wire, secret: d.o.Password, client: redis.NewClient(d.clientOptions(addr, framed(wire)))}
 	if err := c.greet(ctx, name); err != nil {
 		c.Close()
 		return nil, err
@@ -123,6 +126,7 @@ func onlyOnce(wire net.Conn) func(context.Context, string, string) (net.Conn, er
 type conn struct {
 	addr   cluster.Addr
 	wire   net.Conn
+	secret string // must stand in no error
 	client *redis.Client
 	broken bool
 }
@@ -167,81 +171,83 @@ func (c *conn) Do(ctx context.Context, cmds ...driver.Command) ([]driver.Reply, 
 	}
 	ctx, cancel := bounded(ctx)
 	defer cancel()
-	// go-redis honours a deadline, not a cancellation: cut the wire under it.
-	stop := context.AfterFunc(ctx, func() { c.wire.SetDeadline(time.Unix(1, 0)) })
+	// go-redis honours a deadline, not a cancellation: cut the wire under it. A
+	// deadline in the past would not do, go-redis sets its own after it.
+	stop := context.AfterFunc(ctx, func() { c.wire.Close() })
 	defer stop()
 	return c.exec(ctx, cmds)
 }
 
+// exec lets go-redis frame the replies and reads them itself: go-redis loses its
+// place in a list that holds a MOVED or a CLUSTERDOWN, so that the rest of the
+// list answers the next commands; it drops the replies before a failure; and it
+// gives up a connection that said READONLY.
 func (c *conn) exec(ctx context.Context, cmds []driver.Command) ([]driver.Reply, error) {
+	var wire bytes.Buffer
 	pipe := c.client.Pipeline()
 	for _, cmd := range cmds {
 		args := make([]any, len(cmd))
 		for i, a := range cmd {
 			args[i] = a
 		}
-		pipe.Do(ctx, args...)
+		pipe.Process(ctx, redis.NewRawWriteToCmd(ctx, &wire, args...))
 	}
-	results, err := pipe.Exec(ctx)
-	return c.collect(results, err)
-}
-
-// collect splits what go-redis mixes: refusals by the server, which belong to a
-// reply, and the end of the connection, which ends the list of replies. An
-// error that no command carries is a handshake that failed: nothing was sent.
-func (c *conn) collect(results []redis.Cmder, err error) ([]driver.Reply, error) {
-	replies := make([]driver.Reply, 0, len(results))
-	carried := err == nil
-	for _, r := range results {
-		reply, fault := toReply(r.(*redis.Cmd))
-		if fault != nil {
-			return replies, c.fail(fault)
-		}
-		carried = carried || r.Err() != nil
-		replies = append(replies, reply)
+	_, err := pipe.Exec(ctx)
+	replies := c.read(wire.String(), len(cmds))
+	if err == nil && len(replies) < len(cmds) {
+		err = errors.New("the reply is not one of RESP2")
 	}
-	if !carried {
-		return nil, c.fail(err)
+	if err != nil {
+		return replies, c.fail(ctx, err)
 	}
 	return replies, nil
 }
 
-func (c *conn) fail(err error) error {
+// read is what arrived, as far as it is complete.
+func (c *conn) read(wire string, commands int) []driver.Reply {
+	r := reader{text: wire, clean: c.clean}
+	replies := make([]driver.Reply, 0, commands)
+	for len(replies) < commands {
+		value, ok := r.value()
+		if !ok {
+			break
+		}
+		if refused, ok := value.(*driver.ServerError); ok {
+			replies = append(replies, driver.Reply{Err: refused})
+			continue
+		}
+		replies = append(replies, driver.Reply{Value: value})
+	}
+	return replies
+}
+
+// fail ends the connection. The only refusals that reach it are those of
+// go-redis's own greeting, before anything else was sent.
+func (c *conn) fail(ctx context.Context, err error) error {
 	c.broken = true
 	c.wire.Close()
 	var refused redis.Error
-	if errors.As(err, &refused) {
-		return &driver.ServerError{Text: refused.Error()}
-	}
-	return &driver.TransportError{Addr: c.addr, Err: dialCause(err)}
-}
-
-func toReply(cmd *redis.Cmd) (driver.Reply, error) {
-	err := cmd.Err()
-	var refused redis.Error
 	switch {
-	case err == nil:
-		return driver.Reply{Value: plain(cmd.Val())}, nil
-	case errors.Is(err, redis.Nil):
-		return driver.Reply{}, nil
 	case errors.As(err, &refused):
-		return driver.Reply{Err: &driver.ServerError{Text: refused.Error()}}, nil
+		return &driver.ServerError{Text: c.clean(refused.Error())}
+	case ctx.Err() == context.Canceled:
+		err = context.Cause(ctx)
+	case ctx.Err() != nil:
+		err = os.ErrDeadlineExceeded
 	}
-	return driver.Reply{}, err
+	if err = dialCause(err); c.clean(err.Error()) != err.Error() {
+		err = errors.New(c.clean(err.Error()))
+	}
+	return &driver.TransportError{Addr: c.addr, Err: err}
 }
 
-func plain(v any) any {
-	switch v := v.(type) {
-	case []any:
-		out := make([]any, len(v))
-		for i, item := range v {
-			out[i] = plain(item)
-		}
-		return out
-	case error:
-		return &driver.ServerError{Text: v.Error()}
+// clean takes the password out of a text. Servers repeat the arguments of
+// commands that they do not know, and MIGRATE and AUTH are renamed often.
+func (c *conn) clean(text string) string {
+	if c.secret == "" {
+		return text
 	}
-	return v
+	return strings.ReplaceAll(text, c.secret, "(password)")
 }
 
 // Close ends the connection.
