@@ -12,6 +12,7 @@ import (
 	"github.com/trib-dev/trib/pkg/cluster"
 	"github.com/trib-dev/trib/pkg/health"
 	"github.com/trib-dev/trib/pkg/move"
+	"github.com/trib-dev/trib/pkg/observe"
 	"github.com/trib-dev/trib/pkg/plan"
 )
 
@@ -102,6 +103,7 @@ func (app *App) runReshard(ctx context.Context, o *reshardOptions) error {
 	if err != nil {
 		return err
 	}
+	observe.ForResume(ctx, a.reader(), s)
 	wish, err := o.resolve(s)
 	if err != nil {
 		return err

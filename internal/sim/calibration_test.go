@@ -40,7 +40,7 @@ func setScene(t *testing.T, o sim.Options, replicas int) *scene {
 
 // write appends to the i-th list of slot 0.
 func (s *scene) write(i int, value string) sim.Result {
-	return s.model.Write(s.user, keyIn(0, i), fmt.Sprintf("%s-%d", value, i))
+	return s.model.Write(s.user, keyOf(i), fmt.Sprintf("%s-%d", value, i))
 }
 
 // losses settles the cluster and counts what is not as it should be.
@@ -245,7 +245,7 @@ func TestStaleCopyWins(t *testing.T) {
 			s.write(i, "later")
 		}
 		s.Settle()
-		if copies := s.Copies(keyIn(0, 0)); len(copies) != 2 {
+		if copies := s.Copies(keyOf(0)); len(copies) != 2 {
 			t.Errorf("copies of a key: %v", copies)
 		}
 		cautious := load(t, s.Dialer(), s.a)

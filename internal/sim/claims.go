@@ -59,7 +59,7 @@ func (n *Node) retarget(slot int, old, p *peer) {
 	case !failover:
 		delete(n.importing, slot)
 	}
-	if !failover {
+	if p.shard != n.self.shard {
 		delete(n.migrating, slot)
 	}
 }

@@ -27,10 +27,14 @@ func clientCommands() map[string]command {
 	}
 }
 
+var errNoPassword = &driver.ServerError{
+	Text: "ERR AUTH <password> called without any password configured for the default user. Are you sure your configuration is correct?",
+}
+
 func cmdAuth(r *request) any {
 	switch password := r.args[len(r.args)-1]; {
 	case r.c.o.Password == "":
-		return refuse("ERR AUTH <password> called without any password configured for the default user. Are you sure your configuration is correct?")
+		return errNoPassword
 	case password != r.c.o.Password:
 		return refuse("WRONGPASS invalid username-password pair or user is disabled.")
 	}
@@ -96,6 +100,9 @@ func cmdExec(r *request) any {
 			return refuse("EXECABORT Transaction discarded because of: %s", err)
 		}
 		reply := asReply(r.n.run(&call{s: r.session, cmd: cmd, inMulti: true}, row))
+		if !r.n.alive {
+			return later{}
+		}
 		if reply.Err != nil {
 			reply.Value = reply.Err
 		}
@@ -135,6 +142,9 @@ func (s *session) peerAddr() string { return fmt.Sprintf("127.0.0.1:%d", 40000+s
 
 // cmdClientKill is CLIENT KILL ID n, CLIENT KILL ADDR a, and CLIENT KILL a.
 func cmdClientKill(r *request) any {
+	if _, err := parseInt(r.args[len(r.args)-1]); err != nil && strings.EqualFold(r.args[2], "ID") {
+		return refuse("ERR client-id should be greater than 0")
+	}
 	var matches func(*session) bool
 	switch filter := strings.ToUpper(r.args[2]); {
 	case len(r.args) == 3:

@@ -52,6 +52,9 @@ func cmdSet(r *request) any {
 		if err != nil {
 			return err
 		}
+		if n <= 0 {
+			return refuse("ERR invalid expire time in 'set' command")
+		}
 		e.expire = r.c.now.Add(time.Duration(n) * unit)
 	}
 	r.n.setKey(r.db, r.args[1], e)

@@ -24,8 +24,9 @@ type migration struct {
 	password string
 	timeout  time.Duration
 
-	waiting int
-	answers []driver.Reply // by key
+	greeting error // refused AUTH or SELECT
+	waiting  int
+	answers  []driver.Reply // by key
 }
 
 func cmdMigrate(r *request) any {
@@ -104,10 +105,8 @@ func (m *migration) present(keys []string) []string {
 // the source's event loop busy until it does or the time is up; what was sent
 // is carried out by the target all the same, once it runs again.
 func (m *migration) start() any {
-	s := &session{n: m.target, authed: true, id: -1, since: m.r.c.now}
-	if err := m.greet(s); err != nil {
-		return err
-	}
+	s := &session{n: m.target, authed: m.r.c.o.Password == m.password, since: m.r.c.now}
+	m.greeting = m.greet(s)
 	m.answers = make([]driver.Reply, len(m.keys))
 	m.waiting = len(m.keys)
 	async := !m.target.live()
@@ -124,21 +123,20 @@ func (m *migration) start() any {
 	return later{}
 }
 
-// greet is what MIGRATE sends before the keys: AUTH and SELECT.
+// greet is what MIGRATE sends before the keys: AUTH and SELECT. The keys follow
+// all the same, and the target takes them where it can, into database 0 if it
+// must; but the source keeps them.
 func (m *migration) greet(s *session) error {
-	const wrap = "ERR Target instance replied with error: "
 	switch password := m.r.c.o.Password; {
 	case password == "" && m.auth:
-		return refuse(wrap + "ERR AUTH <password> called without any password configured for the default user. Are you sure your configuration is correct?")
+		s.authed = true // there is nothing to be refused
+		return errNoPassword
 	case password != "" && !m.auth:
-		return refuse(wrap + "NOAUTH Authentication required.")
+		return refuse("NOAUTH Authentication required.")
 	case password != m.password:
-		return refuse(wrap + "WRONGPASS invalid username-password pair or user is disabled.")
+		return refuse("WRONGPASS invalid username-password pair or user is disabled.")
 	}
-	if err := m.target.selectDB(s, int64(m.db)); err != nil {
-		return refuse("%s%s", wrap, err)
-	}
-	return nil
+	return m.target.selectDB(s, int64(m.db))
 }
 
 func (m *migration) send(s *session, i int, key string, async bool) {
@@ -189,17 +187,17 @@ func (m *migration) release(err error) {
 // outcome deletes what the target acknowledged, and nothing else; the first
 // refusal is the reply.
 func (m *migration) outcome() any {
-	var first error
+	first := m.greeting
 	for i, key := range m.keys {
 		switch err := m.answers[i].Err; {
-		case err == nil && !m.copy:
+		case err == nil && !m.copy && m.greeting == nil:
 			m.r.n.deleteKey(m.r.db, key)
 		case err != nil && first == nil:
-			first = refuse("ERR Target instance replied with error: %s", err)
+			first = err
 		}
 	}
 	if first != nil {
-		return first
+		return refuse("ERR Target instance replied with error: %s", first)
 	}
 	return "OK"
 }

@@ -84,7 +84,7 @@ func cmdWait(r *request) any {
 	}
 	ms, err := parseInt(r.args[2])
 	if err != nil {
-		return err
+		return refuse("ERR timeout is not an integer or out of range")
 	}
 	if !r.n.isMaster() {
 		return refuse("ERR WAIT cannot be used with replica instances. Please also note that since Redis 4.0 if a replica is configured to be writable (which is not the default) writes to replicas are just local and are not propagated.")

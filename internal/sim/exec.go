@@ -201,16 +201,28 @@ func (n *Node) missing(name string) bool {
 }
 
 func (n *Node) unknown(cmd driver.Command) error {
-	if name := strings.ToUpper(cmd[0]); len(cmd) > 1 && cmd.Name() != name {
-		if _, ok := n.c.commands[name+" MYID"]; ok || name != "CLUSTER" {
-			return refuse("ERR unknown subcommand '%s'. Try %s HELP.", cmd[1], name)
+	container := strings.ToUpper(cmd[0])
+	if _, ok := n.c.commands[containerMember(container)]; ok && !n.missing(containerMember(container)) {
+		switch {
+		case len(cmd) == 1:
+			return refuse("ERR wrong number of arguments for '%s' command", strings.ToLower(container))
+		case !n.rules.modern:
+			return refuse("ERR Unknown subcommand or wrong number of arguments for '%s'. Try %s HELP.", cmd[1], container)
 		}
+		return refuse("ERR unknown subcommand '%s'. Try %s HELP.", cmd[1], container)
 	}
 	args := ""
 	for _, a := range cmd[1:] {
 		args += "'" + a + "' "
 	}
 	return refuse("ERR unknown command '%s', with args beginning with: %s", cmd[0], args)
+}
+
+// containerMember is one of the commands that a container has.
+func containerMember(container string) string {
+	return container + " " + map[string]string{
+		"CLUSTER": "NODES", "CLIENT": "LIST", "CONFIG": "GET", "COMMAND": "INFO", "FUNCTION": "LIST",
+	}[container]
 }
 
 // admit is what a server checks before it runs a command that it knows.

@@ -94,6 +94,7 @@ type Loss struct {
 	Why        string // the error, where the key could not be read at all
 }
 
+// String is "lost: value of key".
 func (l Loss) String() string {
 	text := fmt.Sprintf("%s: %s of %s", l.Kind, l.Value, l.Key)
 	if l.Why != "" {

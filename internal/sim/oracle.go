@@ -17,6 +17,7 @@ type Violation struct {
 	Keys    int
 }
 
+// String says who gave what to whom, over whose keys.
 func (v Violation) String() string {
 	return fmt.Sprintf("%s gave slot %d to %s while %s held %d keys of it without importing it", v.Command, v.Slot, v.To.Short(), v.Holder, v.Keys)
 }
@@ -123,10 +124,10 @@ func (n *Node) Owner(slot int) cluster.NodeID {
 	return ""
 }
 
-// Migrating and Importing are the peers of the slots that n has open.
+// Migrating is the node to which n migrates a slot; empty for none.
 func (n *Node) Migrating(slot int) cluster.NodeID { return n.openPeer(n.migrating, slot) }
 
-// Importing is the node from which n imports a slot.
+// Importing is the node from which n imports a slot; empty for none.
 func (n *Node) Importing(slot int) cluster.NodeID { return n.openPeer(n.importing, slot) }
 
 func (n *Node) openPeer(open map[int]*peer, slot int) cluster.NodeID {

@@ -3,6 +3,7 @@ package apply
 import (
 	"context"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/trib-dev/trib/pkg/cluster"
@@ -70,8 +71,8 @@ type runner struct {
 	o       Options
 	name    string // client name of every connection
 	crew    *crew
-	changed bool // something was sent that changes the cluster
-	done    int  // steps
+	changed atomic.Bool // something was sent that may have changed the cluster
+	done    int         // steps
 }
 
 func newRunner(p plan.Plan, o Options) *runner {
@@ -87,7 +88,9 @@ func newRunner(p plan.Plan, o Options) *runner {
 	if o.Lock.Operation == "" {
 		o.Lock.Operation = string(p.Kind)
 	}
-	return &runner{p: p, o: o}
+	r := &runner{p: p, o: o}
+	r.o.Dialer = driver.Witness(o.Dialer, func(driver.Command) { r.changed.Store(true) })
+	return r
 }
 
 func (r *runner) close() {
@@ -128,6 +131,8 @@ func (r *runner) takeLock(ctx context.Context) (context.Context, func(), error) 
 	if err != nil {
 		return nil, nil, err
 	}
+	// Ending another operator's connections changes nothing in the cluster.
+	r.changed.Store(false)
 	r.name = l.Name()
 	r.crew = newCrew(r.o.Dialer, r.name)
 	ctx, cancel := context.WithCancelCause(ctx)
@@ -202,7 +207,7 @@ func (r *runner) carryOut(ctx context.Context, todo []int) error {
 
 // stopped turns an error into a *PartialError once anything was changed.
 func (r *runner) stopped(err error, left int) error {
-	if !r.changed {
+	if !r.changed.Load() {
 		return err
 	}
 	return &PartialError{Done: r.done, Left: left, Cause: err}

@@ -20,7 +20,6 @@ const meetAgain = 400 * time.Millisecond
 func (r *runner) node(id cluster.NodeID) plan.Node { return plan.Node{ID: id, Addr: r.p.Addr(id)} }
 
 func (r *runner) setEpochs(ctx context.Context, steps []int) error {
-	r.changed = true
 	return each(steps, func(i int) error {
 		step := r.p.Steps[i]
 		epoch := driver.Cmd("CLUSTER", "SET-CONFIG-EPOCH", strconv.FormatUint(step.Epoch, 10))
@@ -29,7 +28,6 @@ func (r *runner) setEpochs(ctx context.Context, steps []int) error {
 }
 
 func (r *runner) assignSlots(ctx context.Context, steps []int) error {
-	r.changed = true
 	return each(steps, func(i int) error {
 		step := r.p.Steps[i]
 		n := r.node(step.Node)
@@ -67,7 +65,6 @@ func (r *runner) form(ctx context.Context, steps []int) error {
 	if err != nil {
 		return err
 	}
-	r.changed = true
 	var met time.Time
 	return r.await(ctx, "the nodes to meet each other", func(ctx context.Context) ([]string, error) {
 		views, err := r.crew.views(ctx, r.p.Nodes)

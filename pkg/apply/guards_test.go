@@ -22,7 +22,7 @@ var guards = []struct {
 	{"order: the target claims before the source is drained", []edit{{
 		"classic.go",
 		"if err := m.drain(ctx, held); err != nil {",
-		`if _, err := m.dst.do(ctx, setSlots(held, "NODE", string(m.dst.id))...); err != nil {
+		`if _, err := m.dst.do(ctx, m.dst.setSlots(held, "NODE", string(m.dst.id))...); err != nil {
 			return err
 		}
 		if err := m.drain(ctx, held); err != nil {`,

@@ -23,14 +23,16 @@ func (r *runner) moveSlots(ctx context.Context, index int) error {
 	if err != nil {
 		return err
 	}
-	if status, why := r.p.Status(step, s); status != plan.Ready {
+	switch status, why := r.p.Status(step, s); status {
+	case plan.Done:
+		return nil
+	case plan.Blocked:
 		return &StaleError{[]string{fmt.Sprintf("%s is %s: %s", r.p.Describe(step), status, why)}}
 	}
 	from, _ := s.Get(step.From)
 	to, _ := s.Get(step.To)
 	left := plan.Remaining(step, s)
 	e := Event{Kind: SlotsMoved, Step: index, Action: step.Action, Done: step.Slots.Len() - left.Len(), Total: step.Slots.Len()}
-	r.changed = true
 	return move.Classic(ctx, r.o.Dialer, r.name, from, to, left, r.o.Move, func(p move.Progress) {
 		r.relay(&e, p)
 	})
@@ -102,7 +104,6 @@ func newest(s cluster.State, id cluster.NodeID) bool {
 
 // closeSlots clears open states that prepare found to protect no keys.
 func (r *runner) closeSlots(ctx context.Context, steps []int) error {
-	r.changed = true
 	return each(steps, func(i int) error {
 		step := r.p.Steps[i]
 		var cmds []driver.Command

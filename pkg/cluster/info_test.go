@@ -195,10 +195,18 @@ func TestKeyspace(t *testing.T) {
 		err  string
 	}{
 		{"no keys", cluster.Info{"role": "master"}, nil, ""},
-		{"sorted by number", cluster.Info{"db10": "keys=1", "db2": "keys=5,expires=1,avg_ttl=0", "db0": "keys=3,expires=0"},
-			[]cluster.DBKeys{{0, 3}, {2, 5}, {10, 1}}, ""},
-		{"fields of newer servers", cluster.Info{"db0": "keys=3,subexpiry=0,new=x", "db0_distrib_strings_sizes": "4=33", "dbx": "y", "db": "z"},
-			[]cluster.DBKeys{{0, 3}}, ""},
+		{
+			"sorted by number",
+			cluster.Info{"db10": "keys=1", "db2": "keys=5,expires=1,avg_ttl=0", "db0": "keys=3,expires=0"},
+			[]cluster.DBKeys{{0, 3}, {2, 5}, {10, 1}},
+			"",
+		},
+		{
+			"fields of newer servers",
+			cluster.Info{"db0": "keys=3,subexpiry=0,new=x", "db0_distrib_strings_sizes": "4=33", "dbx": "y", "db": "z"},
+			[]cluster.DBKeys{{0, 3}},
+			"",
+		},
 		{"no count", cluster.Info{"db0": "expires=0"}, nil, "no keys="},
 		{"count is no number", cluster.Info{"db0": "keys=many"}, nil, "keys="},
 		{"negative count", cluster.Info{"db0": "keys=-1"}, nil, "keys="},
@@ -233,17 +241,20 @@ func TestReplication(t *testing.T) {
 			cluster.Replication{Role: "master", ID: "x", Offset: 100, Replicas: []cluster.ReplicaOffset{
 				{Addr: cluster.Addr{Host: "10.0.0.2", Port: 7000}, Online: true, Offset: 90},
 				{Addr: cluster.Addr{Host: "::1", Port: 7001}},
-			}}, "",
+			}},
+			"",
 		},
 		{
 			"a replica's own offset decides",
 			cluster.Info{"role": "slave", "master_link_status": "up", "slave_repl_offset": "80", "master_repl_offset": "70"},
-			cluster.Replication{Role: "slave", Offset: 80, LinkUp: true}, "",
+			cluster.Replication{Role: "slave", Offset: 80, LinkUp: true},
+			"",
 		},
 		{
 			"a replica that has not synced",
 			cluster.Info{"role": "slave", "master_link_status": "down", "master_repl_offset": "0", "loading": "1"},
-			cluster.Replication{Role: "slave", Loading: true}, "",
+			cluster.Replication{Role: "slave", Loading: true},
+			"",
 		},
 		{"no role", cluster.Info{"master_repl_offset": "0"}, cluster.Replication{}, "role"},
 		{"unknown role", cluster.Info{"role": "sentinel", "master_repl_offset": "0"}, cluster.Replication{}, "role"},

@@ -194,10 +194,28 @@ func TestReadOnlyPasses(t *testing.T) {
 	r := &recorder{}
 	c := readOnly(t, r)
 	cmds := []driver.Command{
-		{"PING"}, {"INFO"}, {"info", "server"}, {"ROLE"}, {"DBSIZE"}, {"SELECT", "2"}, {"ASKING"}, {"DUMP", "k"}, {"PTTL", "k"},
-		{"CLUSTER", "NODES"}, {"Cluster", "Info"}, {"CLUSTER", "COUNTKEYSINSLOT", "1"}, {"CLUSTER", "GETKEYSINSLOT", "1", "10"},
-		{"CLUSTER", "SHARDS"}, {"CLUSTER", "LINKS"}, {"CLUSTER", "SLOT-STATS", "SLOTSRANGE", "0", "1"}, {"COMMAND", "INFO", "x"},
-		{"CONFIG", "GET", "*"}, {"CLIENT", "LIST"}, {"CLIENT", "SETNAME", "x"}, {"MEMORY", "USAGE", "k"}, {"FUNCTION", "LIST"},
+		{"PING"},
+		{"INFO"},
+		{"info", "server"},
+		{"ROLE"},
+		{"DBSIZE"},
+		{"SELECT", "2"},
+		{"ASKING"},
+		{"DUMP", "k"},
+		{"PTTL", "k"},
+		{"CLUSTER", "NODES"},
+		{"Cluster", "Info"},
+		{"CLUSTER", "COUNTKEYSINSLOT", "1"},
+		{"CLUSTER", "GETKEYSINSLOT", "1", "10"},
+		{"CLUSTER", "SHARDS"},
+		{"CLUSTER", "LINKS"},
+		{"CLUSTER", "SLOT-STATS", "SLOTSRANGE", "0", "1"},
+		{"COMMAND", "INFO", "x"},
+		{"CONFIG", "GET", "*"},
+		{"CLIENT", "LIST"},
+		{"CLIENT", "SETNAME", "x"},
+		{"MEMORY", "USAGE", "k"},
+		{"FUNCTION", "LIST"},
 		{"ACL", "DRYRUN", "u", "CLUSTER", "RESET"},
 	}
 	replies, err := c.Do(t.Context(), cmds...)

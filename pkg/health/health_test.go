@@ -189,7 +189,9 @@ func TestFindings(t *testing.T) {
 		{
 			"a silent master whose replica took over is dead weight",
 			newTrouble().node("a", func(n *cluster.Node) { n.Slots = cluster.SlotSet{}; n.Flags |= cluster.FlagFailed }).
-				node("d", func(n *cluster.Node) { n.Flags, n.MasterID, n.Epoch, n.Slots = cluster.FlagMaster, "", 9, slotSet("0-5460") }).
+				node("d", func(n *cluster.Node) {
+					n.Flags, n.MasterID, n.Epoch, n.Slots = cluster.FlagMaster, "", 9, slotSet("0-5460")
+				}).
 				silent("a", "connection refused"),
 			[]brief{{health.Unreachable, health.Error, "a", "", []string{"5 nodes call it failed"}}},
 		},

@@ -122,7 +122,8 @@ func (l *Lock) sitDown(ctx context.Context, d driver.Dialer, nodes []cluster.Add
 func unsupported(s *seat, err error) error {
 	var refused *driver.ServerError
 	var auth *driver.AuthError
-	if errors.As(err, &refused) && !errors.As(err, &auth) {
+	denied := driver.HasCode(err, "NOPERM") || driver.Mentions(err, "unknown command") || driver.Mentions(err, "Unknown subcommand")
+	if errors.As(err, &refused) && !errors.As(err, &auth) && denied {
 		return &UnsupportedError{s.addr.String(), err}
 	}
 	return err
@@ -178,12 +179,31 @@ func (l *Lock) look(ctx context.Context) ([]rival, error) {
 	return others, err
 }
 
-// evict ends every connection of the others; a living one notices.
+// evict ends every connection of the others, again and again until there was
+// none for longer than a heartbeat: a living one dials anew before it notices
+// that its lock is gone.
 func (l *Lock) evict(ctx context.Context) error {
-	others, err := l.look(ctx)
-	if err != nil {
-		return err
+	for quiet := time.Now(); time.Since(quiet) < heartbeat+time.Second; {
+		others, err := l.look(ctx)
+		if err != nil {
+			return err
+		}
+		if len(others) > 0 {
+			quiet = time.Now()
+		}
+		if err := l.end(ctx, others); err != nil {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-time.After(poll):
+		}
 	}
+	return nil
+}
+
+func (l *Lock) end(ctx context.Context, others []rival) error {
 	for _, r := range others {
 		for _, s := range l.seats {
 			if s.addr.String() != r.node {
@@ -199,7 +219,13 @@ func (l *Lock) evict(ctx context.Context) error {
 
 // Name is the client name that every other connection of the holder should
 // carry.
-func (l *Lock) Name() string { return l.name.String() }
+// It is empty for a lock that was skipped: the servers may refuse names.
+func (l *Lock) Name() string {
+	if l.seats == nil {
+		return ""
+	}
+	return l.name.String()
+}
 
 // Lost is closed when every connection of the lock has ended.
 func (l *Lock) Lost() <-chan struct{} { return l.lost }

@@ -93,12 +93,13 @@ type mover struct {
 	looked     bool
 	ours       map[int]bool // slots that this process opened, see REPLACE
 	openers    identity     // the source on which it did
-	keys       int64
-	last       bool // the window in hand leaves the source without slots
+	claimed    bool         // the target was told to claim the window in hand; the source has not confirmed it
 }
 
 func newMover(d driver.Dialer, name string, from, to cluster.Member, o Options, report func(Progress)) *mover {
-	newEnd := func(m cluster.Member) *end { return &end{dialer: d, name: name, id: m.ID, addr: m.Addr} }
+	newEnd := func(m cluster.Member) *end {
+		return &end{dialer: d, name: name, id: m.ID, addr: m.Addr, server: m.Features}
+	}
 	databases := from.Databases
 	if len(to.Databases) > len(databases) {
 		databases = to.Databases
@@ -176,10 +177,11 @@ func (m *mover) move(ctx context.Context, window []int) error {
 }
 
 func (m *mover) carry(ctx context.Context, held []int) error {
-	m.last = m.src.view.Self().Slots.Minus(cluster.SlotsOf(held...)).Empty()
-	if err := m.findReplicas(ctx); err != nil {
+	replicas, err := m.consult(ctx)
+	if err != nil {
 		return err
 	}
+	m.replicated = m.needed(replicas) > 0
 	if err := m.open(ctx, held); err != nil {
 		return err
 	}
@@ -212,12 +214,33 @@ func (m *mover) look(ctx context.Context) error {
 	if !m.dst.seen.master {
 		return fmt.Errorf("the target %s is not a master any more", m.dst.addr)
 	}
-	if len(m.ours) > 0 && m.src.seen != m.openers {
-		m.ours = make(map[int]bool)
-		m.report(Progress{Notice: fmt.Sprintf("the source %s was restarted or failed over; keys on both sides are compared from here on", m.src.addr)})
-	}
+	m.reconsider()
 	m.looked = true
 	return nil
+}
+
+// reconsider gives up the right to replace for slots that are not as this
+// process opened them: then others may have written on both sides.
+func (m *mover) reconsider() {
+	if len(m.ours) == 0 {
+		return
+	}
+	if m.src.seen != m.openers {
+		m.report(Progress{Notice: m.changeNotice()})
+		m.ours = make(map[int]bool)
+	}
+	for slot := range m.ours {
+		if m.src.view.Self().Migrating[slot] != m.dst.id || m.dst.view.Self().Importing[slot] != m.src.id {
+			delete(m.ours, slot)
+		}
+	}
+}
+
+func (m *mover) changeNotice() string {
+	if m.claimed {
+		return fmt.Sprintf("%s was restarted or failed over while slots were handed over: what its replica acknowledged within about %s may be lost", m.src.addr, lease)
+	}
+	return fmt.Sprintf("the source %s was restarted or failed over; keys on both sides are compared from here on", m.src.addr)
 }
 
 // split tells the slots that the source still owns from those that the target

@@ -55,11 +55,19 @@ func (m *mover) list(ctx context.Context, db int, slots []int) ([]batch, error) 
 	for _, slot := range slots {
 		cmds = append(cmds, driver.Cmd("CLUSTER", "GETKEYSINSLOT", strconv.Itoa(slot), strconv.Itoa(m.o.Batch)))
 	}
-	replies, err := m.src.do(ctx, cmds...)
+	replies, err := m.src.do(ctx, append(cmds, driver.Cmd("CLUSTER", "NODES"))...)
 	if err != nil {
 		return nil, err
 	}
 	if err := m.src.allOK(cmds[:skip], replies); err != nil {
+		return nil, err
+	}
+	// The fence: another operator who closed or turned the slot in the meantime
+	// has ended the source's authority.
+	if err := m.src.readView(replies[len(cmds)]); err != nil {
+		return nil, err
+	}
+	if err := m.checkOpen(slots); err != nil {
 		return nil, err
 	}
 	var batches []batch
@@ -86,13 +94,13 @@ func (m *mover) selectDB(db int) []driver.Command {
 // send moves a batch and waits until replicas of the target have it.
 func (m *mover) send(ctx context.Context, b batch) error {
 	err := m.migrate(ctx, b, m.ours[b.slot])
-	if driver.Mentions(err, "BUSYKEY") {
-		err = m.merge(ctx, b)
-	}
 	if driver.HasCode(err, "IOERR") {
 		// The keys' fate is unknown and a stale copy may be on the target: the
 		// sooner the same keys are sent again, the less can happen to them.
 		err = m.migrate(ctx, b, m.ours[b.slot])
+	}
+	if driver.Mentions(err, "BUSYKEY") {
+		err = m.merge(ctx, b)
 	}
 	if err != nil {
 		return err

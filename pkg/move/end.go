@@ -17,6 +17,7 @@ type end struct {
 	name   string // client name of the connections
 	id     cluster.NodeID
 	addr   cluster.Addr
+	server cluster.Features
 	conn   driver.Conn
 
 	view  cluster.View
@@ -40,6 +41,9 @@ func (e *end) do(ctx context.Context, cmds ...driver.Command) ([]driver.Reply, e
 			return nil, err
 		}
 		e.conn = conn
+	}
+	if ctx.Err() != nil {
+		return nil, &driver.TransportError{Addr: e.addr, Err: context.Cause(ctx)}
 	}
 	start := time.Now()
 	replies, err := e.conn.Do(ctx, cmds...)

@@ -13,7 +13,13 @@ func setSlot(slot int, args ...string) driver.Command {
 	return append(driver.Cmd("CLUSTER", "SETSLOT", strconv.Itoa(slot)), args...)
 }
 
-func setSlots(slots []int, args ...string) []driver.Command {
+// setSlots are the same for every slot, in the words of the server that is told.
+// One that replicates SETSLOT waits for its replicas, 2 s for each slot unless
+// it is told otherwise: a window would take longer than any deadline.
+func (e *end) setSlots(slots []int, args ...string) []driver.Command {
+	if e.server.ReplicatedSetSlot {
+		args = append(args, "TIMEOUT", "500")
+	}
 	cmds := make([]driver.Command, len(slots))
 	for i, slot := range slots {
 		cmds[i] = setSlot(slot, args...)
@@ -29,11 +35,14 @@ func (m *mover) open(ctx context.Context, slots []int) error {
 	if err := m.mayOpen(slots); err != nil {
 		return err
 	}
-	fresh, err := m.importSlots(ctx, slots)
+	fresh, err := m.freshSlots(ctx, slots)
 	if err != nil {
 		return err
 	}
-	migrate := setSlots(slots, "MIGRATING", string(m.dst.id))
+	if err := m.importSlots(ctx, slots); err != nil {
+		return err
+	}
+	migrate := m.src.setSlots(slots, "MIGRATING", string(m.dst.id))
 	replies, err := m.src.do(ctx, append(migrate, driver.Cmd("CLUSTER", "NODES"))...)
 	if err != nil {
 		return err
@@ -71,15 +80,13 @@ func (m *mover) wasReplacedBy(old, successor cluster.NodeID) bool {
 	return ok && n.MasterID == successor
 }
 
-// importSlots opens the target's side and returns the slots that were closed
-// at both ends and had no key on the target: whatever the target will hold of
-// them came from this process or from clients that the source sent there.
-func (m *mover) importSlots(ctx context.Context, slots []int) (fresh []int, err error) {
-	count := driver.CountCommands(m.databases, slots)
-	rebind := m.rebind(slots)
-	imports := append(rebind, setSlots(slots, "IMPORTING", string(m.src.id))...)
-	cmds := append(append(count, imports...), driver.Cmd("CLUSTER", "NODES"))
-	replies, err := m.dst.do(ctx, cmds...)
+// freshSlots are the slots that are closed at both ends and have no key on the
+// target: whatever the target will hold of them comes from this process or from
+// clients that the source sends there. Keys that the target holds of a closed
+// slot are refused: nobody can reach them now, and the claim would bring them
+// back, whatever was deleted or overwritten since.
+func (m *mover) freshSlots(ctx context.Context, slots []int) (fresh []int, err error) {
+	replies, err := m.dst.do(ctx, driver.CountCommands(m.databases, slots)...)
 	if err != nil {
 		return nil, err
 	}
@@ -87,31 +94,54 @@ func (m *mover) importSlots(ctx context.Context, slots []int) (fresh []int, err 
 	if err != nil {
 		return nil, fmt.Errorf("%s: counting keys: %w", m.dst.addr, err)
 	}
-	if err := m.dst.allOK(imports, replies[len(count):]); err != nil {
-		return nil, err
-	}
-	before := m.dst.view.Self()
 	for _, slot := range slots {
-		_, imported := before.Importing[slot]
+		_, imported := m.dst.view.Self().Importing[slot]
 		_, migrated := m.src.view.Self().Migrating[slot]
-		if !imported && !migrated && counts[slot] == 0 {
+		switch {
+		case imported || migrated:
+		case counts[slot] > 0:
+			return nil, fmt.Errorf("%s holds %d keys of slot %d without owning it; they have to be dealt with before the slot moves there",
+				m.dst.addr, counts[slot], slot)
+		default:
 			fresh = append(fresh, slot)
 		}
 	}
-	return fresh, m.dst.readView(replies[len(replies)-1])
+	return fresh, nil
+}
+
+func (m *mover) importSlots(ctx context.Context, slots []int) error {
+	imports, err := m.rebind(slots)
+	if err != nil {
+		return err
+	}
+	imports = append(imports, m.dst.setSlots(slots, "IMPORTING", string(m.src.id))...)
+	replies, err := m.dst.do(ctx, append(imports, driver.Cmd("CLUSTER", "NODES"))...)
+	if err != nil {
+		return err
+	}
+	if err := m.dst.allOK(imports, replies); err != nil {
+		return err
+	}
+	return m.dst.readView(replies[len(imports)])
 }
 
 // rebind tells a target that imports from a master which was failed over who
 // owns the slot now. An importing node ignores gossip about the slot, and
-// without an owner in its view MIGRATE ends in CLUSTERDOWN.
-func (m *mover) rebind(slots []int) []driver.Command {
-	var cmds []driver.Command
+// without an owner in its view MIGRATE ends in CLUSTERDOWN. What it imports from
+// anybody else is somebody else's work.
+func (m *mover) rebind(slots []int) ([]driver.Command, error) {
+	var moved []int
 	for _, slot := range slots {
-		if from, ok := m.dst.view.Self().Importing[slot]; ok && from != m.src.id {
-			cmds = append(cmds, setSlot(slot, "NODE", string(m.src.id)))
+		from, ok := m.dst.view.Self().Importing[slot]
+		if !ok || from == m.src.id {
+			continue
 		}
+		if n, known := m.dst.view.Get(from); !known || n.MasterID != m.src.id {
+			return nil, fmt.Errorf("slot %d is imported by %s from another node, %s", slot, m.dst.addr, from)
+		}
+		moved = append(moved, slot)
 	}
-	return cmds
+	return m.dst.setSlots(moved, "NODE", string(m.src.id)), nil
 }
 
 // checkOpen holds what both ends say of themselves against what they were told.

@@ -3,6 +3,7 @@ package move
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/trib-dev/trib/pkg/cluster"
@@ -13,6 +14,10 @@ const (
 	replicaPoll = time.Millisecond
 	// replicaPatience is how long a replica may lag behind before the move stops.
 	replicaPatience = 10 * time.Second
+	// replicaAnswer is how long one may take to answer, and replicaRest how long it
+	// is left alone when it does not: its acknowledgement counts in the meantime.
+	replicaAnswer = 200 * time.Millisecond
+	replicaRest   = time.Second
 )
 
 // watchers are connections to the target's replicas. A replica is asked itself
@@ -22,11 +27,11 @@ type watchers struct {
 	dialer driver.Dialer
 	name   string
 	conns  map[cluster.Addr]driver.Conn
-	deaf   map[cluster.Addr]bool // could not be reached, and are not tried again
+	deaf   map[cluster.Addr]time.Time // could not be reached, and until when they are left alone
 }
 
 func newWatchers(d driver.Dialer, name string) *watchers {
-	return &watchers{dialer: d, name: name, conns: make(map[cluster.Addr]driver.Conn), deaf: make(map[cluster.Addr]bool)}
+	return &watchers{dialer: d, name: name, conns: make(map[cluster.Addr]driver.Conn), deaf: make(map[cluster.Addr]time.Time)}
 }
 
 func (w *watchers) close() {
@@ -34,15 +39,6 @@ func (w *watchers) close() {
 		c.Close()
 		delete(w.conns, addr)
 	}
-}
-
-// findReplicas looks whether there is anybody to wait for.
-func (m *mover) findReplicas(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, driver.ProbeTimeout)
-	defer cancel()
-	master, err := replication(ctx, m.dst.do)
-	m.replicated = m.needed(master) > 0
-	return err
 }
 
 // awaitReplicas waits until enough online replicas of the target hold all that
@@ -55,6 +51,9 @@ func (m *mover) awaitReplicas(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if master.Role != "master" {
+		return fmt.Errorf("%w: the target %s is not a master any more", errLookAgain, m.dst.addr)
+	}
 	late := time.Now().Add(noticeAfter)
 	for need := m.needed(master); need > 0; {
 		if m.caughtUp(ctx, master) >= need {
@@ -62,7 +61,7 @@ func (m *mover) awaitReplicas(ctx context.Context) error {
 		}
 		if now := time.Now(); now.After(late) {
 			late = now.Add(replicaPatience)
-			m.report(Progress{Waiting: fmt.Sprintf("the replicas of %s lag behind", m.dst.addr)})
+			m.report(Progress{Waiting: fmt.Sprintf("replicas of %s lag behind: %s", m.dst.addr, behind(master))})
 		}
 		select {
 		case <-ctx.Done():
@@ -89,6 +88,17 @@ func (m *mover) needed(master cluster.Replication) int {
 	return min(online, m.o.WaitReplicas)
 }
 
+// behind names the replicas that have not acknowledged the master's offset.
+func behind(master cluster.Replication) string {
+	var names []string
+	for _, r := range master.Replicas {
+		if r.Offset < master.Offset {
+			names = append(names, r.Addr.String())
+		}
+	}
+	return strings.Join(names, ", ")
+}
+
 // caughtUp counts the replicas that have applied the master's offset, by their
 // own word or by what they acknowledged.
 func (m *mover) caughtUp(ctx context.Context, master cluster.Replication) int {
@@ -104,9 +114,11 @@ func (m *mover) caughtUp(ctx context.Context, master cluster.Replication) int {
 // has asks a replica whether it has applied its master's offset. One that
 // cannot be asked has not; its acknowledgement counts when it comes.
 func (w *watchers) has(ctx context.Context, addr cluster.Addr, master cluster.Replication) bool {
-	if w.deaf[addr] {
+	if time.Now().Before(w.deaf[addr]) {
 		return false
 	}
+	ctx, cancel := context.WithTimeout(ctx, replicaAnswer)
+	defer cancel()
 	ask := func(ctx context.Context, cmds ...driver.Command) ([]driver.Reply, error) {
 		if w.conns[addr] == nil {
 			conn, err := w.dialer.Dial(ctx, addr, w.name)
@@ -126,7 +138,7 @@ func (w *watchers) has(ctx context.Context, addr cluster.Addr, master cluster.Re
 }
 
 func (w *watchers) giveUp(addr cluster.Addr) {
-	w.deaf[addr] = true
+	w.deaf[addr] = time.Now().Add(replicaRest)
 	if c := w.conns[addr]; c != nil {
 		c.Close()
 		delete(w.conns, addr)
@@ -138,7 +150,11 @@ func replication(ctx context.Context, do func(context.Context, ...driver.Command
 	if err != nil {
 		return cluster.Replication{}, err
 	}
-	text, err := replies[0].Text()
+	return readReplication(replies[0])
+}
+
+func readReplication(r driver.Reply) (cluster.Replication, error) {
+	text, err := r.Text()
 	if err != nil {
 		return cluster.Replication{}, err
 	}

@@ -3,6 +3,8 @@ package move
 import (
 	"context"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/trib-dev/trib/pkg/cluster"
@@ -18,9 +20,17 @@ const lease = 50 * time.Millisecond
 // take gives drained slots to the target: guard, then NODE on the target
 // within the lease. It reports false where the slots must be drained again.
 func (m *mover) take(ctx context.Context, slots []int) (taken bool, err error) {
+	// Whatever moved the last keys, this process or one that was killed: nobody
+	// claims a slot whose keys only the target has.
+	if err := m.awaitReplicas(ctx); err != nil {
+		return false, err
+	}
 	ctx, cancel := context.WithTimeout(ctx, repliesWithin)
 	defer cancel()
 	for {
+		if _, err := m.consult(ctx); err != nil {
+			return false, err
+		}
 		asked := time.Now()
 		empty, err := m.guard(ctx, slots)
 		if err != nil || !empty {
@@ -33,7 +43,8 @@ func (m *mover) take(ctx context.Context, slots []int) (taken bool, err error) {
 			return false, fmt.Errorf("%w: %s answers too slowly to prove that slots are empty", errLookAgain, m.src.addr)
 		}
 	}
-	claim := setSlots(slots, "NODE", string(m.dst.id))
+	m.claimed = true
+	claim := m.dst.setSlots(slots, "NODE", string(m.dst.id))
 	replies, err := m.dst.do(ctx, append(claim, driver.Cmd("CLUSTER", "NODES"))...)
 	if err != nil {
 		return false, err
@@ -60,10 +71,10 @@ func (m *mover) checkTaken(slots []int, view driver.Reply) error {
 // are empty in every database. The open state is read before it is set again,
 // so that another operator's hand is seen and not painted over.
 func (m *mover) guard(ctx context.Context, slots []int) (empty bool, err error) {
-	migrate := setSlots(slots, "MIGRATING", string(m.dst.id))
+	migrate := m.src.setSlots(slots, "MIGRATING", string(m.dst.id))
 	count := driver.CountCommands(m.databases, slots)
 	cmds := append([]driver.Command{{"CLUSTER", "NODES"}}, migrate...)
-	cmds = append(append(cmds, count...), driver.Cmd("INFO", "keyspace"), driver.Cmd("ROLE"))
+	cmds = append(append(cmds, count...), driver.Cmd("INFO", "keyspace"), driver.Cmd("CLUSTER", "INFO"), driver.Cmd("ROLE"))
 	replies, err := m.src.do(ctx, cmds...)
 	if err != nil {
 		return false, err
@@ -80,6 +91,9 @@ func (m *mover) guard(ctx context.Context, slots []int) (empty bool, err error) 
 	if !isMasterRole(replies[len(replies)-1]) {
 		return false, fmt.Errorf("%w: %s is no master", errLookAgain, m.src.addr)
 	}
+	if err := stateOK(m.src, replies[len(replies)-2]); err != nil {
+		return false, err
+	}
 	counts, err := driver.ReadCounts(replies[1+len(migrate):], m.databases, slots)
 	if err != nil {
 		return false, fmt.Errorf("%s: counting keys: %w", m.src.addr, err)
@@ -89,39 +103,85 @@ func (m *mover) guard(ctx context.Context, slots []int) (empty bool, err error) 
 			return false, nil
 		}
 	}
-	return true, m.mayLoseLast(replies[len(replies)-2])
+	return m.noOtherKeys(slots, replies[len(replies)-3])
 }
 
-// mayLoseLast refuses to take a source's last slot while it holds any key: it
-// becomes a replica of the target and its data is wiped.
-func (m *mover) mayLoseLast(keyspace driver.Reply) error {
-	if !m.last {
-		return nil
-	}
-	text, err := keyspace.Text()
+// noOtherKeys looks for keys where nobody counted. A database that was not known
+// is drained too. And a source that loses its last slot becomes a replica of the
+// target and is wiped, so it must not hold any key then.
+func (m *mover) noOtherKeys(slots []int, keyspace driver.Reply) (bool, error) {
+	dbs, err := keyspaceOf(keyspace)
 	if err != nil {
-		return fmt.Errorf("%s: INFO keyspace: %w", m.src.addr, err)
+		return false, fmt.Errorf("%s: INFO keyspace: %w", m.src.addr, err)
 	}
-	dbs, err := cluster.Info.Keyspace(infoOrNone(text))
-	if err != nil {
-		return err
-	}
+	left := m.src.view.Self().Slots.Minus(m.dst.view.Self().Slots).Minus(cluster.SlotsOf(slots...))
 	for _, db := range dbs {
-		if db.Keys > 0 {
-			return fmt.Errorf("%s would lose its last slot and be wiped, but it still holds %d keys in database %d of slots that it does not own",
+		if !slices.Contains(m.databases, db.DB) {
+			m.databases = append(slices.Clone(m.databases), db.DB)
+			return false, nil
+		}
+		if left.Empty() && db.Keys > 0 {
+			return false, fmt.Errorf("%s would lose its last slot and be wiped, but it still holds %d keys in database %d of slots that it does not own",
 				m.src.addr, db.Keys, db.DB)
 		}
 	}
-	return nil
+	return true, nil
 }
 
-// infoOrNone reads an INFO section that is allowed to have no fields.
-func infoOrNone(text string) cluster.Info {
+// keyspaceOf reads INFO keyspace, of which nothing but the heading is left when
+// there are no keys.
+func keyspaceOf(r driver.Reply) ([]cluster.DBKeys, error) {
+	text, err := r.Text()
+	if err != nil {
+		return nil, err
+	}
+	if strings.TrimSpace(text) == "# Keyspace" {
+		return nil, nil
+	}
 	info, err := cluster.ParseInfo(text)
 	if err != nil {
-		return cluster.Info{}
+		return nil, err
 	}
-	return info
+	return info.Keyspace()
+}
+
+// consult asks the target what the source cannot know: whether it was deposed. A
+// master that is cut off from the others goes on to call itself owner while its
+// replica takes writes. It also reads again what the target imports, and how far
+// its replicas are.
+func (m *mover) consult(ctx context.Context) (cluster.Replication, error) {
+	ctx, cancel := context.WithTimeout(ctx, driver.ProbeTimeout)
+	defer cancel()
+	replies, err := m.dst.do(ctx, driver.Cmd("CLUSTER", "NODES"), driver.Cmd("INFO", "replication"))
+	if err != nil {
+		return cluster.Replication{}, err
+	}
+	if err := m.dst.readView(replies[0]); err != nil {
+		return cluster.Replication{}, err
+	}
+	src, ok := m.dst.view.Get(m.src.id)
+	if !ok || !src.IsMaster() || src.Flags&(cluster.FlagFailed|cluster.FlagSuspect) != 0 || src.Epoch != m.src.seen.epoch {
+		return cluster.Replication{}, fmt.Errorf("%w: %s does not see %s as a healthy master with epoch %d",
+			errLookAgain, m.dst.addr, m.src.addr, m.src.seen.epoch)
+	}
+	return readReplication(replies[1])
+}
+
+// stateOK demands that a node sees a majority: one that does not is the last to
+// know what became of its slots.
+func stateOK(e *end, r driver.Reply) error {
+	text, err := r.Text()
+	if err != nil {
+		return fmt.Errorf("%s: CLUSTER INFO: %w", e.addr, err)
+	}
+	info, err := cluster.ParseInfo(text)
+	if err != nil {
+		return fmt.Errorf("%s: %w", e.addr, err)
+	}
+	if info["cluster_state"] != "ok" {
+		return fmt.Errorf("%w: the cluster is down for %s", errLookAgain, e.addr)
+	}
+	return nil
 }
 
 func isMasterRole(r driver.Reply) bool {
@@ -137,7 +197,7 @@ func (m *mover) release(ctx context.Context, slots []int) error {
 	ctx, cancel := context.WithTimeout(ctx, repliesWithin)
 	defer cancel()
 	before := m.src.view.Self()
-	letGo := setSlots(slots, "NODE", string(m.dst.id))
+	letGo := m.src.setSlots(slots, "NODE", string(m.dst.id))
 	replies, err := m.src.do(ctx, append(letGo, driver.Cmd("CLUSTER", "NODES"))...)
 	if err != nil {
 		return err
@@ -150,6 +210,7 @@ func (m *mover) release(ctx context.Context, slots []int) error {
 		return fmt.Errorf("%w: %s still claims slots %s: %w", errLookAgain, m.src.addr, kept, firstErr(letGo, replies))
 	}
 	m.noteChanges(before, self)
+	m.claimed = false
 	return nil
 }
 

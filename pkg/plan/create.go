@@ -45,7 +45,7 @@ func Create(s cluster.State, o CreateOptions) (Plan, error) {
 	p.addCreateSteps(members, groups)
 	p.explainPlacement(groups, crowded)
 	p.Fingerprint = p.createFingerprint()
-	if r := p.admit(members); r != nil {
+	if r := p.admit(members); r != nil && !p.finished(s) {
 		return Plan{}, r
 	}
 	return p, nil
@@ -158,6 +158,17 @@ func (p Plan) createFingerprint() string {
 		facts = append(facts, fmt.Sprintf("%s %s", n.ID, n.Addr))
 	}
 	return fingerprint(facts)
+}
+
+// finished reports whether the cluster of this plan stands already; it may hold
+// anything then.
+func (p Plan) finished(s cluster.State) bool {
+	for _, step := range p.Steps {
+		if status, _ := p.judge(step, s); status != Done {
+			return false
+		}
+	}
+	return true
 }
 
 // admit refuses nodes that hold anything which this very plan did not put

@@ -159,7 +159,7 @@ func (ses *session) status() string {
 func TestPlanSurvivesSaving(t *testing.T) {
 	s := parseState(`
 		a 10.0.0.1:7000 0-5460 keys=0:3
-		b [::1]:7001 5461-10922 importing=0:a
+		b [::1]:7001 5461-10922 importing=0:a keys=0:0
 		c n3.example.com:7002 10923-16383`)
 	reshard, err := plan.Reshard(s, plan.ReshardOptions{From: []cluster.NodeID{nodeID("a"), nodeID("c")}, To: nodeID("b"), Slots: 1000})
 	if err != nil {

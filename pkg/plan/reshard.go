@@ -22,7 +22,7 @@ type ReshardOptions struct {
 // Slots that an interrupted move left open between a source and the target
 // come first and count: so the same command again finishes what was begun.
 // Slots open anywhere else are refused; they belong to somebody's unfinished
-// work.
+// work. s must have keys counted for the open slots.
 func Reshard(s cluster.State, o ReshardOptions) (Plan, error) {
 	if o.Slots < 1 || o.Slots > cluster.SlotCount {
 		return Plan{}, fmt.Errorf("%d slots: want 1 to %d", o.Slots, cluster.SlotCount)
@@ -158,7 +158,10 @@ func between(from, to cluster.Member) cluster.SlotSet {
 		}
 	}
 	for slot, peer := range to.View.Self().Importing {
-		if peer == from.ID && from.Slots().Has(slot) {
+		// With keys on the target and a source that does not migrate, nobody knows
+		// which side is right; see Resume.
+		keys, counted := to.KeysIn(slot)
+		if peer == from.ID && from.Slots().Has(slot) && counted && keys == 0 {
 			open = append(open, slot)
 		}
 	}

@@ -77,19 +77,35 @@ func (r *resumer) target(slot int, owner cluster.Member) (cluster.NodeID, string
 		}
 		return master, problem
 	}
-	var importers []cluster.NodeID
+	var importers []cluster.Member
 	for _, m := range r.s.Masters() {
 		if _, ok := m.View.Self().Importing[slot]; ok && m.ID != owner.ID {
-			importers = append(importers, m.ID)
+			importers = append(importers, m)
 		}
 	}
 	switch len(importers) {
 	case 0:
 		return "", ""
 	case 1:
-		return importers[0], ""
+		return importers[0].ID, r.doubt(slot, owner, importers[0])
 	}
 	return "", fmt.Sprintf("%d nodes import it", len(importers))
+}
+
+// doubt is why an importing node alone does not prove that the slot was on its
+// way there: one that was restarted with old data imports every slot of which it
+// finds keys from the owner that it knows, and these keys are stale. It is proof
+// where the node has no keys yet, or imports from one that was a master and is
+// none now: the owner took its place, and does not know of the move.
+func (r *resumer) doubt(slot int, owner, importer cluster.Member) string {
+	keys, counted := importer.KeysIn(slot)
+	from := importer.View.Self().Importing[slot]
+	source, _ := r.s.Get(from)
+	if counted && keys == 0 || from != owner.ID && !source.IsMaster() {
+		return ""
+	}
+	return fmt.Sprintf("%s imports it and holds %d keys, but %s does not migrate it: whether these keys are newer or stale cannot be told",
+		importer.Addr, keys, owner.Addr)
 }
 
 // presentMaster follows a target that was failed over to the replica that took

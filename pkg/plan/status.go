@@ -29,6 +29,34 @@ func (p Plan) Status(step Step, s cluster.State) (Status, string) {
 			return Blocked, fmt.Sprintf("%s does not answer", p.Addr(id))
 		}
 	}
+	status, why := p.judge(step, s)
+	if status == Ready && p.Kind == KindCreate {
+		return p.stillFresh(step, s)
+	}
+	return status, why
+}
+
+// stillFresh blocks a step of create whose nodes have got something since the
+// plan was made that it did not put there: another create, say, whose cluster
+// this one would be merged with.
+func (p Plan) stillFresh(step Step, s cluster.State) (Status, string) {
+	ids := step.subjects()
+	if step.Action == Join {
+		ids = nil
+		for _, n := range p.Nodes {
+			ids = append(ids, n.ID)
+		}
+	}
+	for _, id := range ids {
+		m, _ := s.Get(id)
+		if problems := p.obstacles(m); problems != nil {
+			return Blocked, fmt.Sprintf("%s %s", m.Addr, problems[0])
+		}
+	}
+	return Ready, ""
+}
+
+func (p Plan) judge(step Step, s cluster.State) (Status, string) {
 	switch step.Action {
 	case SetEpoch:
 		return p.epochStatus(step, s)
@@ -145,6 +173,11 @@ func (p Plan) canMove(step Step, s cluster.State) (Status, string) {
 		return Blocked, fmt.Sprintf("slots %s belong neither to %s nor to %s", lost, from.Addr, to.Addr)
 	}
 	for slot := range left.All() {
+		for _, m := range s.Owners(slot) {
+			if m.ID != step.From && m.ID != step.To {
+				return Blocked, fmt.Sprintf("%s claims slot %d too", m.Addr, slot)
+			}
+		}
 		peer, ok := from.View.Self().Migrating[slot]
 		if ok && peer != step.To && !replicates(s, peer, step.To) && from.Slots().Has(slot) {
 			return Blocked, fmt.Sprintf("slot %d is migrating from %s to %s", slot, from.Addr, peer)
@@ -168,6 +201,10 @@ func (p Plan) closeStatus(step Step, s cluster.State) (Status, string) {
 	}
 	for slot := range open.All() {
 		if m.Slots().Has(slot) {
+			to, migrating := m.View.Self().Migrating[slot]
+			if migrating && !replicates(s, to, m.ID) {
+				return Blocked, fmt.Sprintf("%s is migrating slot %d to %s", m.Addr, slot, to)
+			}
 			continue
 		}
 		if problem := mayHoldKeys(m, slot); problem != "" {

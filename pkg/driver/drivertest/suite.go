@@ -136,7 +136,7 @@ type pair struct {
 	idA, idB string
 	addrB    cluster.Addr
 	slot     int
-	tag      string // hash tag of the slot
+	tag      string // a hash tag that makes keys belong to it
 }
 
 func (s *suite) pair() pair {
@@ -144,9 +144,10 @@ func (s *suite) pair() pair {
 	p := pair{a: s.open(0), b: s.open(1), addrB: s.Nodes[1].Addr}
 	p.idA, p.idB = s.text(p.a, "CLUSTER", "MYID"), s.text(p.b, "CLUSTER", "MYID")
 	self := s.view(p.a).Self()
-	for slot := range self.Slots.All() {
-		if s.untouched(p, slot) && self.Migrating[slot] == "" {
-			p.slot, p.tag = slot, tagOf(slot)
+	for i := range 10 * cluster.SlotCount {
+		p.tag = fmt.Sprintf("{t%d}", i)
+		p.slot = cluster.KeySlot(p.tag)
+		if self.Slots.Has(p.slot) && self.Migrating[p.slot] == "" && s.untouched(p) {
 			return p
 		}
 	}
@@ -154,19 +155,7 @@ func (s *suite) pair() pair {
 	return p
 }
 
-func (s *suite) untouched(p pair, slot int) bool {
-	n := strconv.Itoa(slot)
-	return s.int(p.a, "CLUSTER", "COUNTKEYSINSLOT", n) == 0 && s.int(p.b, "CLUSTER", "COUNTKEYSINSLOT", n) == 0
-}
-
-// tagOf finds a hash tag for a slot.
-func tagOf(slot int) string {
-	for i := 0; ; i++ {
-		if tag := fmt.Sprintf("{t%d}", i); cluster.KeySlot(tag) == slot {
-			return tag
-		}
-	}
-}
+func (s *suite) untouched(p pair) bool { return s.count(p.a, p) == 0 && s.count(p.b, p) == 0 }
 
 // key is a key in the pair's slot.
 func (p pair) key(name string) string { return p.tag + name }

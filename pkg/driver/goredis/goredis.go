@@ -78,9 +78,11 @@ func (d dialer) clientOptions(addr cluster.Addr, wire net.Conn) *redis.Options {
 		Username: d.o.Username,
 		Password: d.o.Password,
 
-		// A second connection is never made: it would be a silent reconnect.
+		// A second connection is never made: it would be a silent reconnect. After
+		// PoolSize failed dials go-redis would go on dialling in the background; the
+		// first one breaks the connection.
 		Dialer:          onlyOnce(wire),
-		PoolSize:        1,
+		PoolSize:        2,
 		DialerRetries:   1,
 		ConnMaxIdleTime: -1,
 		// Pipelines have a pool of their own by default: a second connection.
