@@ -477,3 +477,31 @@ func TestKeysInSlotsRefused(t *testing.T) {
 		t.Errorf("broken: %v, %v", counts, err)
 	}
 }
+
+// TestWitness promises that every command which may change something is told
+// before it is sent, in its order, and no other.
+func TestWitness(t *testing.T) {
+	r := &recorder{}
+	var saw []string
+	d := driver.Witness(r, func(cmd driver.Command) {
+		if len(r.sent) > 0 {
+			t.Errorf("%s was told after it was sent", cmd.Name())
+		}
+		saw = append(saw, cmd.Name())
+	})
+	c, err := d.Dial(t.Context(), node, "trib")
+	if err != nil {
+		t.Fatal(err)
+	}
+	replies, err := c.Do(t.Context(), driver.Cmd("PING"), driver.Cmd("SET", "k", "v"), driver.Cmd("CLUSTER", "NODES"), driver.Cmd("CLUSTER", "SETSLOT", "1", "STABLE"))
+	if err != nil || len(replies) != 4 || len(r.sent) != 4 {
+		t.Errorf("%d replies, %d sent, %v", len(replies), len(r.sent), err)
+	}
+	if diff := cmp.Diff([]string{"SET", "CLUSTER SETSLOT"}, saw); diff != "" {
+		t.Errorf("(-want +saw):\n%s", diff)
+	}
+	r.err = errors.New("refused")
+	if c, err := d.Dial(t.Context(), node, ""); err != r.err || c != nil {
+		t.Errorf("dialling nobody: %v, %v", c, err)
+	}
+}

@@ -18,22 +18,22 @@ func unreachable(s cluster.State) []Finding {
 			Evidence: hearsay(s, m.ID),
 			Remedy:   "see whether the server runs and whether this host may reach it; a dead master's replica can be promoted with CLUSTER FAILOVER",
 		}
-		if isReplica(s, m.ID) {
+		if ownsNothing(s, m.ID) {
 			f.Severity = Warning
-			f.Remedy = "see whether the server runs; until it is back its master has one replica less"
+			f.Remedy = "see whether the server runs; until it is back the cluster survives one failure less"
 		}
 		found = append(found, f)
 	}
 	return found
 }
 
-// isReplica asks the others what a silent node is: it is taken for a master
-// unless everybody who knows it says otherwise.
-func isReplica(s cluster.State, id cluster.NodeID) bool {
+// ownsNothing asks the others what a silent node is: a replica, or a master
+// without slots. It is taken for more unless everybody who knows it agrees.
+func ownsNothing(s cluster.State, id cluster.NodeID) bool {
 	known := false
 	for _, m := range s.Members {
 		n, ok := m.View.Get(id)
-		if ok && !n.Flags.Has(cluster.FlagReplica) {
+		if ok && !n.Flags.Has(cluster.FlagReplica) && !n.Slots.Empty() {
 			return false
 		}
 		known = known || ok

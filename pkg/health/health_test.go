@@ -184,7 +184,7 @@ func TestFindings(t *testing.T) {
 		{
 			"a silent node that one takes for a master and others for a replica",
 			newTrouble().silent("d", "i/o timeout").seenBy("b", "d", func(n *cluster.Node) { n.Flags, n.MasterID = cluster.FlagMaster, "" }),
-			[]brief{{health.Unreachable, health.Error, "d", "", []string{"i/o timeout"}}},
+			[]brief{{health.Unreachable, health.Warning, "d", "", []string{"i/o timeout"}}},
 		},
 		{
 			"a silent master whose replica took over is dead weight",
@@ -193,7 +193,7 @@ func TestFindings(t *testing.T) {
 					n.Flags, n.MasterID, n.Epoch, n.Slots = cluster.FlagMaster, "", 9, slotSet("0-5460")
 				}).
 				silent("a", "connection refused"),
-			[]brief{{health.Unreachable, health.Error, "a", "", []string{"5 nodes call it failed"}}},
+			[]brief{{health.Unreachable, health.Warning, "a", "", []string{"5 nodes call it failed"}}},
 		},
 
 		{

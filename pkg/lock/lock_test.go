@@ -422,6 +422,52 @@ func TestBreak(t *testing.T) {
 	})
 }
 
+// TestBreakBusyHolder promises the same where the holder is at work and dials
+// again whenever a connection of its is ended, until it notices: who breaks the
+// lock gets it only once that is over.
+func TestBreakBusyHolder(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := sim.New(sim.Options{})
+		addrs := masters(c, 3)
+		holder, err := lock.Acquire(t.Context(), c.Dialer(), addrs, options("holder"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var stopped time.Time
+		var work sync.WaitGroup
+		work.Go(func() {
+			d := c.Dialer()
+			var conn driver.Conn
+			for !lost(holder) {
+				if conn == nil {
+					conn, _ = d.Dial(t.Context(), addrs[1], holder.Name())
+				} else if _, err := driver.Call(t.Context(), conn, "PING"); err != nil {
+					conn = nil
+				}
+				time.Sleep(30 * time.Millisecond)
+			}
+			stopped = time.Now()
+			if conn != nil {
+				conn.Close()
+			}
+		})
+		o := options("breaker")
+		o.Break = true
+		breaker, err := lock.Acquire(t.Context(), c.Dialer(), addrs, o)
+		held := time.Now()
+		work.Wait()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if held.Before(stopped) {
+			t.Errorf("two at work for %v", stopped.Sub(held))
+		}
+		holder.Release()
+		breaker.Release()
+		free(t, c)
+	})
+}
+
 // TestBreakNobody promises that breaking a lock that nobody holds is taking it.
 func TestBreakNobody(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
