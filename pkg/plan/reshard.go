@@ -153,7 +153,8 @@ func begunMoves(s cluster.State, sources []cluster.Member, to cluster.Member) ([
 func between(from, to cluster.Member) cluster.SlotSet {
 	var open []int
 	for slot, peer := range from.View.Self().Migrating {
-		if peer == to.ID && from.Slots().Has(slot) {
+		// The target has it where the tool died between the claim and the release.
+		if peer == to.ID && (from.Slots().Has(slot) || to.Slots().Has(slot)) {
 			open = append(open, slot)
 		}
 	}
