@@ -232,8 +232,11 @@ func TestFailedStart(t *testing.T) {
 		want []string
 	}{
 		{"bad directive", lab.Options{Nodes: 2, Config: []string{"no-such-thing yes"}}, []string{"127.0.0.1:", "ended", "no-such-thing"}},
-		{"silent server", lab.Options{Nodes: 1, Servers: []lab.Server{{Path: silent}}, Timeout: 300 * time.Millisecond},
-			[]string{"127.0.0.1:", "none within 300ms", "starting slowly"}},
+		{
+			"silent server",
+			lab.Options{Nodes: 1, Servers: []lab.Server{{Path: silent}}, Timeout: 300 * time.Millisecond},
+			[]string{"127.0.0.1:", "none within 300ms", "starting slowly"},
+		},
 		{"no nodes", lab.Options{}, []string{"0 nodes"}},
 		{"not local", lab.Options{Nodes: 1, Host: "0.0.0.0"}, []string{"loopback"}},
 		{"port too high", lab.Options{Nodes: 1, FirstPort: 60000}, []string{"bus port"}},

@@ -163,8 +163,10 @@ func (n *Node) Functions(names ...string) {
 func cmdFunctionList(r *request) any {
 	out := []any{}
 	for _, name := range r.n.functions {
-		out = append(out, []any{"library_name", name, "engine", "LUA", "functions",
-			[]any{[]any{"name", name, "description", nil, "flags", []any{}}}})
+		out = append(out, []any{
+			"library_name", name, "engine", "LUA", "functions",
+			[]any{[]any{"name", name, "description", nil, "flags", []any{}}},
+		})
 	}
 	return out
 }

@@ -153,8 +153,10 @@ func follow(t *testing.T, tty bool, mode ProgressMode, p plan.Plan, events ...ap
 
 func moveEvents() []apply.Event {
 	moved := func(step, n, done int, keys int64) apply.Event {
-		return apply.Event{Kind: apply.SlotsMoved, Step: step, Done: done, Total: 100, Keys: keys,
-			Slots: cluster.NewSlotSet(cluster.SlotRange{First: 0, Last: n - 1})}
+		return apply.Event{
+			Kind: apply.SlotsMoved, Step: step, Done: done, Total: 100, Keys: keys,
+			Slots: cluster.NewSlotSet(cluster.SlotRange{First: 0, Last: n - 1}),
+		}
 	}
 	return []apply.Event{
 		{Kind: apply.Started, Total: 2},
@@ -229,10 +231,14 @@ func TestNarration(t *testing.T) {
 	term := NewTerminal(&out, &err, Traits{})
 	narrate := Narrate(term)
 	for _, e := range []apply.Event{
-		{Kind: apply.StepBegun, Action: plan.SetEpoch}, {Kind: apply.StepBegun, Action: plan.SetEpoch},
-		{Kind: apply.StepDone, Action: plan.SetEpoch}, {Kind: apply.StepBegun, Action: plan.AssignSlots},
-		{Kind: apply.StepDone, Action: plan.AssignSlots}, {Kind: apply.StepDone, Action: plan.AssignSlots},
-		{Kind: apply.StepBegun, Action: plan.Join}, {Kind: apply.Notice, Text: "look"},
+		{Kind: apply.StepBegun, Action: plan.SetEpoch},
+		{Kind: apply.StepBegun, Action: plan.SetEpoch},
+		{Kind: apply.StepDone, Action: plan.SetEpoch},
+		{Kind: apply.StepBegun, Action: plan.AssignSlots},
+		{Kind: apply.StepDone, Action: plan.AssignSlots},
+		{Kind: apply.StepDone, Action: plan.AssignSlots},
+		{Kind: apply.StepBegun, Action: plan.Join},
+		{Kind: apply.Notice, Text: "look"},
 	} {
 		narrate(e)
 	}

@@ -130,8 +130,11 @@ func encoded(t *testing.T, f Format, v any) string {
 
 func TestEveryViewHasItsVersion(t *testing.T) {
 	for _, v := range []any{
-		NewCheck("s", cluster.State{}, nil), NewInfo("s", cluster.State{}), Version{Schema: Schema, Command: "version"},
-		KeySlot{Schema: Schema, Command: "keyslot"}, Outcome{Schema: Schema, Command: "create"}, Lab{Schema: Schema, Command: "lab up"},
+		NewCheck("s", cluster.State{}, nil), NewInfo("s", cluster.State{}),
+		Version{Schema: Schema, Command: "version"},
+		KeySlot{Schema: Schema, Command: "keyslot"},
+		Outcome{Schema: Schema, Command: "create"},
+		Lab{Schema: Schema, Command: "lab up"},
 	} {
 		var got struct {
 			Schema  int

@@ -46,8 +46,10 @@ func TestReplies(t *testing.T) {
 		{name: "null bulk", wire: "$-1\r\n", want: nil},
 		{name: "null array", wire: "*-1\r\n", want: nil},
 		{name: "empty array", wire: "*0\r\n", want: []any{}},
-		{name: "nested", wire: "*3\r\n:1\r\n*2\r\n$1\r\na\r\n$-1\r\n-ERR no\r\n",
-			want: []any{int64(1), []any{"a", nil}, resp.Error("ERR no")}},
+		{
+			name: "nested", wire: "*3\r\n:1\r\n*2\r\n$1\r\na\r\n$-1\r\n-ERR no\r\n",
+			want: []any{int64(1), []any{"a", nil}, resp.Error("ERR no")},
+		},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
