@@ -132,19 +132,24 @@ func (f fault) inLease(e sim.Event, target *sim.Node) bool {
 	return f.failover == 1 && e.Node == target && len(e.Cmd) > 3 && e.Cmd[3] == "NODE"
 }
 
-// run lets the tool reshard with one fault; it returns how many commands that
-// change something were sent.
+// isPoint reports whether a fault is tried at a command: where it changes
+// something, and in the middle of the guard's proof.
+func isPoint(e sim.Event) bool {
+	return e.Mutation > 0 || slices.Equal(e.Cmd, driver.Cmd("INFO", "keyspace"))
+}
+
+// run lets the tool reshard with one fault; it returns how many points there
+// were.
 func (tr *trial) run(ctx context.Context, f fault) (int, error) {
 	d := tr.c.Dialer()
-	mutations := 0
+	points := 0
 	tr.c.Intercept(func(e sim.Event) sim.Action {
 		a := sim.Action{Before: tr.write}
-		if e.Mutation == 0 {
+		if !isPoint(e) {
 			return a
 		}
-		// Commands that change something are sent one after the other.
-		mutations = e.Mutation
-		if e.Mutation != f.at {
+		// These commands are sent one after the other.
+		if points++; points != f.at {
 			return a
 		}
 		tr.residual = f.inLease(e, tr.nodes[1])
@@ -166,7 +171,8 @@ func (tr *trial) run(ctx context.Context, f fault) (int, error) {
 		return a
 	})
 	defer tr.c.Intercept(nil)
-	return mutations, tr.reshard(ctx, d)
+	err := tr.reshard(ctx, d)
+	return points, err
 }
 
 func (tr *trial) options(d driver.Dialer) apply.Options {
@@ -282,8 +288,8 @@ func explore(t *testing.T, o sim.Options, faults []fault) explored {
 // survive runs the tool with a fault, then resumes until nothing is left, and
 // then once more: the last time must find nothing to do, or the same conflicts.
 func (tr *trial) survive(ctx context.Context, f fault) (hit bool, problems []string) {
-	mutations, err := tr.run(ctx, f)
-	hit = mutations >= f.at
+	points, err := tr.run(ctx, f)
+	hit = points >= f.at
 	if !f.kill && f.failover == 0 && err != nil {
 		problems = append(problems, "the tool gave up: "+err.Error())
 	}

@@ -52,7 +52,7 @@ func (m *mover) migrateSome(ctx context.Context, b batch, keys []string, replace
 	if len(keys) == 0 {
 		return nil
 	}
-	return m.migrate(ctx, batch{b.slot, b.db, keys}, replace)
+	return m.migrate(ctx, batch{slot: b.slot, db: b.db, keys: keys}, replace)
 }
 
 // values reads a batch's keys on one end; nil stands for a key that is not

@@ -86,7 +86,7 @@ func (m *mover) wasReplacedBy(old, successor cluster.NodeID) bool {
 // slot are refused: nobody can reach them now, and the claim would bring them
 // back, whatever was deleted or overwritten since.
 func (m *mover) freshSlots(ctx context.Context, slots []int) (fresh []int, err error) {
-	replies, err := m.dst.do(ctx, driver.CountCommands(m.databases, slots)...)
+	replies, err := m.consult(ctx, driver.CountCommands(m.databases, slots)...)
 	if err != nil {
 		return nil, err
 	}

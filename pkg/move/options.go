@@ -1,6 +1,7 @@
 package move
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 	"time"
@@ -10,14 +11,50 @@ import (
 
 // Options tune a mover. The zero value of a field means its default.
 type Options struct {
-	Batch        int           // keys in one MIGRATE; default 100
-	Window       int           // slots open at a time; default 8
+	Batch        int           // most keys in one MIGRATE; default 100
+	Window       int           // slots open at a time in a lane; default 8
+	Lanes        int           // windows moved at the same time; default 2
 	Timeout      time.Duration // of one MIGRATE; default: the smaller of 5 s and a third of the node timeout
-	WaitReplicas int           // replicas of the target that must have each batch; default 1, where there is one
+	MaxBlock     time.Duration // what one MIGRATE should take at most, big keys aside; default 10 ms
+	WaitReplicas int           // replicas of the target that must have each batch; default 1, where there is one; -1 for none
+	Big          BigKeys       // what to do about big keys
+	Throttle     *Throttle     // may be shared between moves; nil for no limit
 
 	// Credentials that the source presents to the target.
 	Username string
 	Password string
+}
+
+const (
+	defaultBatch    = 100
+	defaultWindow   = 8
+	defaultLanes    = 2
+	defaultMaxBlock = 10 * time.Millisecond
+	longestMigrate  = 5 * time.Second
+)
+
+// withDefaults fills in what was left zero. A MIGRATE that waits as long as the
+// node timeout freezes the source until the cluster calls it failed: a third
+// of it is the most that is safe.
+func (o Options) withDefaults(from cluster.Member) Options {
+	o.Batch = cmp.Or(o.Batch, defaultBatch)
+	o.Window = cmp.Or(o.Window, defaultWindow)
+	o.Lanes = cmp.Or(o.Lanes, defaultLanes)
+	o.MaxBlock = cmp.Or(o.MaxBlock, defaultMaxBlock)
+	o.WaitReplicas = cmp.Or(o.WaitReplicas, 1)
+	o.Big = o.Big.withDefaults()
+	if o.Timeout == 0 {
+		o.Timeout = longestMigrate
+		if third := nodeTimeout(from) / 3; third > 0 {
+			o.Timeout = min(o.Timeout, third)
+		}
+	}
+	return o
+}
+
+// nodeTimeout is 0 where it could not be read.
+func nodeTimeout(m cluster.Member) time.Duration {
+	return time.Duration(m.NodeTimeout) * time.Millisecond
 }
 
 // Conflict is a key that source and target both hold, with different values,
