@@ -45,12 +45,16 @@ type trial struct {
 	writes     int
 	failedOver bool
 	conflicts  map[string]bool // keys that were named as conflicts
+	move       move.Options
+	points     int
+	gate       chan struct{}   // held while something happens between two commands
+	proven     map[string]bool // slots that were last counted before the failover
 	residual   bool            // the fault hit where loss is named and not promised away
 }
 
-func newTrial(o sim.Options) *trial {
+func newTrial(o sim.Options, m move.Options) *trial {
 	c := sim.New(o)
-	tr := &trial{c: c, nodes: c.Form(3, 1), model: sim.NewModel(), writer: c.Client()}
+	tr := &trial{c: c, nodes: c.Form(3, 1), model: sim.NewModel(), writer: c.Client(), move: m, gate: make(chan struct{}, 1), proven: make(map[string]bool)}
 	for slot := range movedSlots {
 		for i := range keysPerSlot {
 			tr.keys = append(tr.keys, fmt.Sprintf("{%s}%d", tags()[slot], i))
@@ -125,13 +129,6 @@ var lossOfTool = []fault{
 // a repair and not a resume.)
 var lossOfNode = []fault{{failover: 1}, {failover: 1, outcome: sim.DropReply, kill: true}}
 
-// inLease reports whether a failover of the source right before the command is
-// the named residual of finalising at the target first (design 5.1): SETSLOT is
-// not replicated, and the source is failed over after it was proven empty.
-func (f fault) inLease(e sim.Event, target *sim.Node) bool {
-	return f.failover == 1 && e.Node == target && len(e.Cmd) > 3 && e.Cmd[3] == "NODE"
-}
-
 // isPoint reports whether a fault is tried at a command: where it changes
 // something, and in the middle of the guard's proof.
 func isPoint(e sim.Event) bool {
@@ -142,29 +139,16 @@ func isPoint(e sim.Event) bool {
 // were.
 func (tr *trial) run(ctx context.Context, f fault) (int, error) {
 	d := tr.c.Dialer()
-	points := 0
 	tr.c.Intercept(func(e sim.Event) sim.Action {
-		a := sim.Action{Before: tr.write}
-		if !isPoint(e) {
-			return a
+		if !isPoint(e) || !tr.reached(f) {
+			return sim.Action{Before: func() { tr.between(e) }}
 		}
-		// These commands are sent one after the other.
-		if points++; points != f.at {
-			return a
-		}
-		tr.residual = f.inLease(e, tr.nodes[1])
+		a := sim.Action{Outcome: f.outcome, Before: func() { tr.between(e) }}
 		if f.failover > 0 {
-			a.Before = func() {
-				tr.write()
-				tr.nodes[2+f.failover].Takeover()
-				tr.failedOver = true
-				time.Sleep(heard)
-				tr.write()
-			}
+			a.Before = func() { tr.failOver(e, tr.nodes[2+f.failover]) }
 		}
-		a.Outcome = f.outcome
 		if f.kill && f.outcome == sim.DropBefore {
-			a.Before = func() { tr.write(); d.Kill() }
+			a.Before = func() { tr.between(e); d.Kill() }
 		} else if f.kill {
 			a.After = d.Kill
 		}
@@ -172,14 +156,58 @@ func (tr *trial) run(ctx context.Context, f fault) (int, error) {
 	})
 	defer tr.c.Intercept(nil)
 	err := tr.reshard(ctx, d)
-	return points, err
+	return tr.points, err
+}
+
+// reached counts points.
+func (tr *trial) reached(f fault) bool {
+	tr.mu.Lock()
+	defer tr.mu.Unlock()
+	tr.points++
+	return tr.points == f.at
+}
+
+// between is what happens right before a command.
+func (tr *trial) between(e sim.Event) {
+	tr.gate <- struct{}{}
+	defer func() { <-tr.gate }()
+	tr.write()
+	tr.watch(e)
+}
+
+// failOver lets a replica take its master's place. All lanes stand still until
+// everybody has heard of it.
+func (tr *trial) failOver(e sim.Event, replica *sim.Node) {
+	tr.gate <- struct{}{}
+	defer func() { <-tr.gate }()
+	tr.write()
+	replica.Takeover()
+	tr.failedOver = true
+	time.Sleep(heard)
+	tr.write()
+	tr.watch(e)
+}
+
+// watch notes when a claim rests on a proof from before a failover of the
+// source: the named residual of finalising at the target first (design 5.1),
+// where SETSLOT is not replicated.
+func (tr *trial) watch(e sim.Event) {
+	if len(e.Cmd) < 3 {
+		return
+	}
+	switch slot := e.Cmd[2]; {
+	case e.Node == tr.nodes[0] && e.Cmd[1] == "COUNTKEYSINSLOT":
+		tr.proven[slot] = !tr.failedOver
+	case e.Node == tr.nodes[1] && len(e.Cmd) > 3 && e.Cmd[3] == "NODE":
+		tr.residual = tr.residual || tr.failedOver && tr.proven[slot]
+	}
 }
 
 func (tr *trial) options(d driver.Dialer) apply.Options {
 	return apply.Options{
 		Dialer: d,
 		Lock:   lock.Options{Holder: "test"},
-		Move:   move.Options{Batch: batchKeys, Window: 2},
+		Move:   tr.move,
 	}
 }
 
@@ -258,7 +286,7 @@ type explored struct {
 }
 
 // explore tries every fault at every command.
-func explore(t *testing.T, o sim.Options, faults []fault) explored {
+func explore(t *testing.T, o sim.Options, m move.Options, faults []fault) explored {
 	t.Helper()
 	e := explored{bad: make(map[string][]string)}
 	const enough = 3 // failures say what there is to say
@@ -267,7 +295,7 @@ func explore(t *testing.T, o sim.Options, faults []fault) explored {
 		for _, f := range faults {
 			f.at = at
 			synctest.Test(t, func(t *testing.T) {
-				tr := newTrial(o)
+				tr := newTrial(o, m)
 				hit, problems := tr.survive(t.Context(), f)
 				if !hit {
 					return
@@ -317,19 +345,31 @@ func (tr *trial) isConflict(err error) bool {
 	return true
 }
 
-var servers = map[string]cluster.Server{
-	"redis 7.0":  {Flavor: "redis", Version: "7.0.15"},
-	"valkey 9.1": {Flavor: "valkey", Version: "9.1.2"},
+// One lane moves two windows one after the other; two move them side by side,
+// and the last one alone.
+var (
+	oneLane  = move.Options{Batch: batchKeys, Window: 2, Lanes: 1}
+	twoLanes = move.Options{Batch: batchKeys, Window: 1, Lanes: 2}
+)
+
+var servers = []struct {
+	name string
+	cluster.Server
+	move move.Options
+}{
+	{"redis 7.0", cluster.Server{Flavor: "redis", Version: "7.0.15"}, oneLane},
+	{"redis 7.0 in lanes", cluster.Server{Flavor: "redis", Version: "7.0.15"}, twoLanes},
+	{"valkey 9.1", cluster.Server{Flavor: "valkey", Version: "9.1.2"}, oneLane},
 }
 
 // TestEveryFault is promise P1 and P2 for reshard: whatever happens at any one
 // command, nothing is lost and one resume ends healthy, or with the keys that
 // need a decision named and all of their values kept.
 func TestEveryFault(t *testing.T) {
-	for name, server := range servers {
+	for _, server := range servers {
 		for kind, faults := range map[string][]fault{"tool": lossOfTool, "node": lossOfNode} {
-			t.Run(name+"/"+kind, func(t *testing.T) {
-				e := explore(t, sim.Options{Server: server}, faults)
+			t.Run(server.name+"/"+kind, func(t *testing.T) {
+				e := explore(t, sim.Options{Server: server.Server}, server.move, faults)
 				t.Logf("%d fault points, %d acknowledged writes, %d conflicts named", e.points, e.acked, e.conflicts)
 				if want := len(faults) * movedSlots * (4 + keysPerSlot/batchKeys); e.points < want && len(e.bad) == 0 {
 					t.Errorf("%d fault points were reached, want at least %d", e.points, want)
@@ -345,7 +385,7 @@ func TestEveryFault(t *testing.T) {
 // TestUndisturbed makes sure that the exploration's base is sound.
 func TestUndisturbed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		tr := newTrial(sim.Options{})
+		tr := newTrial(sim.Options{}, oneLane)
 		if _, err := tr.run(t.Context(), fault{}); err != nil {
 			t.Fatalf("reshard: %v\n%q", err, tr.c.Trace())
 		}
@@ -361,7 +401,7 @@ func TestUndisturbed(t *testing.T) {
 // TestInterrupted stops the tool in the middle as Ctrl-C does.
 func TestInterrupted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		tr := newTrial(sim.Options{})
+		tr := newTrial(sim.Options{}, oneLane)
 		ctx, cancel := context.WithCancel(t.Context())
 		d := tr.c.Dialer()
 		tr.c.Intercept(func(e sim.Event) sim.Action {

@@ -2,6 +2,7 @@ package move
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"sync"
 
@@ -43,6 +44,9 @@ func (c *classic) databases() []int {
 // gives away its last slot must not be asked by two who both still see the
 // other's slots.
 func (c *classic) run(ctx context.Context, slots cluster.SlotSet) error {
+	if err := c.rebind(ctx, slots); err != nil {
+		return err
+	}
 	windows := c.windows(ctx, slots)
 	if len(windows) == 0 {
 		return nil
@@ -57,6 +61,16 @@ func (c *classic) run(ctx context.Context, slots cluster.SlotSet) error {
 		return err
 	}
 	return bigKeysError(append(skipped, more...))
+}
+
+// rebind leaves what may pass to the lanes, which look again.
+func (c *classic) rebind(ctx context.Context, slots cluster.SlotSet) error {
+	m := c.newMover()
+	defer m.close()
+	if err := m.rebindAll(ctx, slots.Slots()); err != nil && !mayPass(err) {
+		return fmt.Errorf("slots %s from %s to %s: %w", slots, c.from.Addr, c.to.Addr, err)
+	}
+	return nil
 }
 
 // lanes works windows off; it ends with the first error.
