@@ -38,11 +38,14 @@ type Options struct {
 	Lock     lock.Options
 	Move     move.Options
 
+	Override []plan.ObstacleCode // obstacles that shall not keep it from starting
+
 	Ready       Readiness     // for create; default ReadyOK
 	WaitTimeout time.Duration // for every wait; default 60 s
 }
 
-// Run carries out a plan. Its error is a *StaleError, a *lock.HeldError or
+// Run carries out a plan. Its error is a *StaleError, a *PreflightError, a
+// *lock.HeldError or
 // whatever else kept it from starting where nothing was changed, and a
 // *PartialError where something was. A cancelled ctx stops it at the next point
 // that leaves every slot closed or resumable.
@@ -177,7 +180,7 @@ func (r *runner) prepare(ctx context.Context) ([]int, error) {
 		return nil, stale
 	}
 	r.done.Store(int32(len(r.p.Steps) - len(todo)))
-	return todo, nil
+	return todo, r.preflight(ctx, s, todo)
 }
 
 // slotsToClose are the slots whose open state a step of the plan clears on m:
