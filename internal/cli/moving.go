@@ -22,12 +22,14 @@ type moveOptions struct {
 	big          move.Policy
 	bigBytes     int64
 	bigMembers   int
+	finalise     move.Order
 	override     []string
 }
 
 func (o *moveOptions) addFlags(f *pflag.FlagSet) {
 	o.waitReplicas = 1
 	o.big = move.BigWarn
+	o.finalise = move.TargetFirst
 	f.Var(number{&o.pipeline, 1, 10000}, "pipeline", "most keys in one MIGRATE (default 100)")
 	f.Var(span{&o.timeout, time.Millisecond}, "timeout", "of one MIGRATE (default 5s, or a third of the node timeout)")
 	f.Var(number{&o.waitReplicas, 0, 1000}, "wait-replicas", "replicas of the target that must have each batch, where it has so many")
@@ -37,6 +39,7 @@ func (o *moveOptions) addFlags(f *pflag.FlagSet) {
 	f.Var(choice[move.Policy]{&o.big, []string{"warn", "skip", "move"}}, "big-keys", "what to do about big keys")
 	f.Var(size{&o.bigBytes}, "big-key-bytes", "memory from which a key is big (default 16M)")
 	f.Var(number{&o.bigMembers, 1, 1e9}, "big-key-members", "members from which a key is big (default 100000)")
+	f.Var(choice[move.Order]{&o.finalise, []string{"target", "source"}}, "finalise", "which end is told first that a slot has moved; source is strict, and nobody claims the slot for a moment")
 	f.Var(words{&o.override, overrides()}, "override", "obstacles that shall not keep it from starting")
 }
 
@@ -64,7 +67,7 @@ func (o *moveOptions) apply() apply.Options {
 
 func (o *moveOptions) engine() move.Options {
 	m := move.Options{
-		Batch: o.pipeline, Timeout: o.timeout, MaxBlock: o.maxBlock, WaitReplicas: o.waitReplicas,
+		Batch: o.pipeline, Timeout: o.timeout, MaxBlock: o.maxBlock, WaitReplicas: o.waitReplicas, Finalise: o.finalise,
 		Big: move.BigKeys{Policy: o.big, Bytes: o.bigBytes, Members: int64(o.bigMembers)},
 	}
 	if o.waitReplicas == 0 {

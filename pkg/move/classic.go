@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -160,8 +161,11 @@ func (m *mover) move(ctx context.Context, window []int) error {
 	if err := m.look(ctx); err != nil {
 		return err
 	}
-	held, moved, err := m.split(window)
+	held, given, moved, err := m.split(window)
 	if err != nil {
+		return err
+	}
+	if err := m.claimGiven(ctx, given); err != nil {
 		return err
 	}
 	if held, err = m.withoutBigKeys(ctx, held); err != nil {
@@ -172,7 +176,7 @@ func (m *mover) move(ctx context.Context, window []int) error {
 			return err
 		}
 	}
-	closed := append(moved, held...)
+	closed := slices.Concat(moved, given, held)
 	if len(closed) == 0 {
 		return nil
 	}
@@ -245,18 +249,20 @@ func (m *mover) changeNotice() string {
 	return fmt.Sprintf("the source %s was restarted or failed over; keys on both sides are compared from here on", m.src.addr)
 }
 
-// split tells the slots that the source still owns from those that the target
-// has already taken.
-func (m *mover) split(window []int) (held, moved []int, err error) {
+// split tells the slots that the source still owns from those that it has given
+// up and those that the target has taken.
+func (m *mover) split(window []int) (held, given, moved []int, err error) {
 	for _, slot := range window {
 		switch {
 		case m.dst.owns(slot):
 			moved = append(moved, slot)
 		case m.src.owns(slot) && m.src.seen.master:
 			held = append(held, slot)
+		case m.given(slot):
+			given = append(given, slot)
 		default:
-			return nil, nil, fmt.Errorf("slot %d belongs neither to %s nor to %s", slot, m.src.addr, m.dst.addr)
+			return nil, nil, nil, fmt.Errorf("slot %d belongs neither to %s nor to %s", slot, m.src.addr, m.dst.addr)
 		}
 	}
-	return held, moved, nil
+	return held, given, moved, nil
 }
