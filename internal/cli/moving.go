@@ -39,7 +39,7 @@ func (o *moveOptions) addFlags(f *pflag.FlagSet) {
 	f.Var(choice[move.Policy]{&o.big, []string{"warn", "skip", "move"}}, "big-keys", "what to do about big keys")
 	f.Var(size{&o.bigBytes}, "big-key-bytes", "memory from which a key is big (default 16M)")
 	f.Var(number{&o.bigMembers, 1, 1e9}, "big-key-members", "members from which a key is big (default 100000)")
-	f.Var(choice[move.Order]{&o.finalise, []string{"target", "source"}}, "finalise", "which end is told first that a slot has moved; source is strict, and nobody claims the slot for a moment")
+	f.Var(choice[move.Order]{&o.finalise, []string{"target", "source"}}, "finalise", "which end is told first that a slot has moved")
 	f.Var(words{&o.override, overrides()}, "override", "obstacles that shall not keep it from starting")
 }
 
