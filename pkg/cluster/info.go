@@ -130,6 +130,7 @@ type Replication struct {
 	ID       string          // of the history that offsets count in
 	Offset   int64           // a master's own offset, or how far a replica has applied
 	LinkUp   bool            // a replica's link to its master
+	Syncing  bool            // a replica copies all of its master's data now
 	Loading  bool            // the node reads its data from disk or from its master
 	Replicas []ReplicaOffset // as a master sees them
 }
@@ -139,11 +140,14 @@ type ReplicaOffset struct {
 	Addr   Addr
 	Online bool
 	Offset int64
+	Lag    int64 // seconds since it acknowledged anything
 }
 
 // Replication reads the replication section.
 func (i Info) Replication() (Replication, error) {
-	r := Replication{Role: i["role"], ID: i["master_replid"], LinkUp: i["master_link_status"] == "up", Loading: i["loading"] == "1"}
+	r := Replication{
+		Role: i["role"], ID: i["master_replid"], LinkUp: i["master_link_status"] == "up", Syncing: i["master_sync_in_progress"] == "1", Loading: i["loading"] == "1",
+	}
 	if r.Role != "master" && r.Role != "slave" {
 		return Replication{}, fmt.Errorf("INFO role %q", clip(r.Role))
 	}
@@ -189,6 +193,8 @@ func parseReplica(line string) (ReplicaOffset, error) {
 			r.Online = value == "online"
 		case "offset":
 			r.Offset, err = strconv.ParseInt(value, 10, 64)
+		case "lag":
+			r.Lag, err = strconv.ParseInt(value, 10, 64)
 		}
 		if err != nil {
 			return ReplicaOffset{}, fmt.Errorf("%s=%q", name, clip(value))
