@@ -683,7 +683,7 @@ func TestCheckChangesNothing(t *testing.T) {
 func thousand() cluster.State {
 	var nodes []cluster.Node
 	for i := range 1000 {
-		n := cluster.Node{ID: cluster.NodeID(fmt.Sprintf("%040x", i)), Addr: cluster.Addr{Host: fmt.Sprintf("10.0.%d.%d", i/250, i%250), Port: 7000}, Flags: cluster.FlagMaster}
+		n := cluster.Node{ID: cluster.NodeID(fmt.Sprintf("%040x", i)), Addr: cluster.Addr{Host: fmt.Sprintf("10.0.%d.%d", i/250, i%250), Port: 7000}, Flags: cluster.FlagMaster, Linked: true, Epoch: uint64(i)}
 		if i < 500 {
 			n.Slots = cluster.NewSlotSet(cluster.SlotRange{First: i * cluster.SlotCount / 500, Last: (i+1)*cluster.SlotCount/500 - 1})
 		} else {

@@ -72,6 +72,9 @@ func suspected(v *sight) []Finding {
 		Remedy: "let the others reach its cluster bus port (the client port + 10000 unless set otherwise) in both directions; right after a restart this passes by itself",
 	}
 	for _, j := range v.reachable() {
+		if v.said[j]&(failing|unlinked) == 0 {
+			continue
+		}
 		failed, missed := v.accusers(j)
 		if failed == nil && missed == nil {
 			continue
@@ -124,23 +127,21 @@ func handshakes(v *sight) []Finding {
 		Code: Handshake, Severity: Warning,
 		Remedy: "a handshake ends within seconds; one that comes back is for an address where no node answers on its bus port: see who keeps sending CLUSTER MEET",
 	}
-	meetings := 0
-	for _, m := range v.Members {
-		before := meetings
+	for i, m := range v.Members {
+		if v.sees[i]&meeting == 0 {
+			continue
+		}
+		f.Nodes = append(f.Nodes, m.ID)
 		for _, n := range m.View.Nodes {
 			if n.Flags.Has(cluster.FlagHandshake) {
-				meetings++
 				f.Evidence = append(f.Evidence, fmt.Sprintf("%s is meeting %s, bus port %d", m.Addr, n.Addr, n.BusPort))
 			}
 		}
-		if meetings > before {
-			f.Nodes = append(f.Nodes, m.ID)
-		}
 	}
-	if meetings == 0 {
+	if f.Nodes == nil {
 		return nil
 	}
-	f.Summary = be(meetings, "handshake") + " under way, with nodes that have not answered yet"
+	f.Summary = be(len(f.Evidence), "handshake") + " under way, with nodes that have not answered yet"
 	return []Finding{f}
 }
 
@@ -181,7 +182,7 @@ func (v *sight) connected() [][]int {
 		for k := 0; k < len(group); k++ {
 			var rest []int
 			for _, j := range left {
-				if v.sees(group[k], j) || v.sees(j, group[k]) {
+				if v.trusts(group[k], j) || v.trusts(j, group[k]) {
 					group = append(group, j)
 				} else {
 					rest = append(rest, j)
@@ -202,6 +203,9 @@ func halfForgotten(v *sight) []Finding {
 		Remedy: "to be rid of a node, reset it and send CLUSTER FORGET to all others within a minute; to keep it, CLUSTER MEET it from a node that does not know it",
 	}
 	for j, m := range v.Members {
+		if v.said[j]&unknown == 0 {
+			continue
+		}
 		know, lack := v.acquainted(j)
 		if lack == nil {
 			continue
@@ -246,6 +250,9 @@ func addressesDiffer(v *sight) []Finding {
 		Remedy: "set cluster-announce-ip, cluster-announce-port and cluster-announce-bus-port of the node to what all others and all clients can reach",
 	}
 	for j, m := range v.Members {
+		if v.said[j]&elsewhere == 0 {
+			continue
+		}
 		for _, other := range v.misplaced(j) {
 			f.Evidence = append(f.Evidence, fmt.Sprintf("%s (%s) is known as %s to %s", m.Addr, m.ID.Short(), other.addr, v.named(other.members)))
 			if len(f.Nodes) == 0 || f.Nodes[len(f.Nodes)-1] != m.ID {

@@ -15,11 +15,26 @@ type sight struct {
 	options Options
 	index   map[cluster.NodeID]int
 	lines   [][]*cluster.Node // lines[i][j] is what i says of j; nil where it does not know it
+	said    []oddity          // what is odd in what anybody says of each one
+	sees    []oddity          // what is odd in what each one says of anybody
 	master  []int             // whose replica each one is, as it says or others say of it; nobody, stranger
 	groups  [][]int           // members that answer, those together who see each other
 	group   []int             // which of the groups each one is in
 	claims  [cluster.SlotCount]uint8
 }
+
+// oddity is what one node says of another and should not say. Almost nobody says
+// anything odd, so checks look for what they are about before they look closer.
+type oddity uint8
+
+const (
+	unknown   oddity = 1 << iota // nothing is said
+	failing                      // called failed or suspected
+	unlinked                     // no link on the cluster bus
+	elsewhere                    // at another address
+	slotsOdd                     // with other slots than it says itself
+	meeting                      // it is no member yet
+)
 
 // What sight.master holds instead of a member.
 const (
@@ -31,14 +46,13 @@ func newSight(s cluster.State, o Options) *sight {
 	n := len(s.Members)
 	v := &sight{
 		State: s, options: o, index: make(map[cluster.NodeID]int, n),
-		lines: make([][]*cluster.Node, n), master: make([]int, n), group: make([]int, n),
+		lines: make([][]*cluster.Node, n), said: make([]oddity, n), sees: make([]oddity, n),
+		master: make([]int, n), group: make([]int, n),
 	}
 	for i, m := range s.Members {
 		v.index[m.ID] = i
 	}
-	for i := range s.Members {
-		v.lines[i] = v.row(s.Members[i].View)
-	}
+	v.lay()
 	for i := range s.Members {
 		v.master[i] = v.masterOf(i)
 	}
@@ -56,15 +70,75 @@ func newSight(s cluster.State, o Options) *sight {
 	return v
 }
 
-func (v *sight) row(view cluster.View) []*cluster.Node {
-	row := make([]*cluster.Node, len(v.Members))
-	for k := range view.Nodes {
-		n := &view.Nodes[k]
-		if j, ok := v.index[n.ID]; ok && !n.Flags.Has(cluster.FlagHandshake) {
+// lay lays out the views, and notes what is odd in them on the way: a second look
+// at a million lines costs more than everything else.
+func (v *sight) lay() {
+	all := make([]*cluster.Node, len(v.Members)*len(v.Members))
+	selves := make([]self, len(v.Members))
+	for i, m := range v.Members {
+		selves[i] = self{m.Addr, m.IsMaster(), m.Slots()}
+	}
+	for i := range v.Members {
+		row := all[i*len(v.Members):][:len(v.Members)]
+		view := v.Members[i].View.Nodes
+		known := 0
+		for k := range view {
+			n := &view[k]
+			if n.Flags.Has(cluster.FlagHandshake) {
+				v.sees[i] |= meeting
+				continue
+			}
+			j, ok := v.index[n.ID]
+			if !ok {
+				continue
+			}
 			row[j] = n
+			known++
+			if o := selves[j].oddity(n); o != 0 && i != j {
+				v.note(i, j, o)
+			}
+		}
+		v.lines[i] = row
+		if known < len(row) && v.Members[i].Reachable() {
+			v.noteUnknown(i)
 		}
 	}
-	return row
+}
+
+func (v *sight) note(i, j int, o oddity) {
+	v.sees[i] |= o
+	v.said[j] |= o
+}
+
+func (v *sight) noteUnknown(i int) {
+	for j, n := range v.lines[i] {
+		if n == nil {
+			v.note(i, j, unknown)
+		}
+	}
+}
+
+// self is what others should say of a node.
+type self struct {
+	addr   cluster.Addr
+	master bool // that answers
+	slots  cluster.SlotSet
+}
+
+func (s *self) oddity(n *cluster.Node) (o oddity) {
+	if n.Flags&(cluster.FlagFailed|cluster.FlagSuspect) != 0 {
+		o |= failing
+	}
+	if !n.Linked {
+		o |= unlinked
+	}
+	if n.Addr != s.addr && n.Addr.Known() {
+		o |= elsewhere
+	}
+	if s.master && !n.Slots.Equal(s.slots) {
+		o |= slotsOdd
+	}
+	return o
 }
 
 // line is what i says of itself or, where it is silent, what the first one who
@@ -129,8 +203,8 @@ func (v *sight) ownsNothing(j int) bool {
 	return known
 }
 
-// sees reports whether i knows j and sees nothing wrong with it.
-func (v *sight) sees(i, j int) bool {
+// trusts reports whether i knows j and sees nothing wrong with it.
+func (v *sight) trusts(i, j int) bool {
 	n := v.lines[i][j]
 	return n != nil && n.Flags&(cluster.FlagFailed|cluster.FlagSuspect) == 0
 }

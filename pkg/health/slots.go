@@ -69,6 +69,9 @@ func disagreement(v *sight) []Finding {
 		Remedy: "right after a change nodes need a moment; where it lasts, a node is cut off from the others' cluster bus",
 	}
 	for _, i := range v.reachable() {
+		if v.sees[i]&(unknown|slotsOdd) == 0 {
+			continue
+		}
 		if wrong := v.misjudged(i); !wrong.Empty() {
 			f.Nodes = append(f.Nodes, v.Members[i].ID)
 			f.Slots = f.Slots.Union(wrong)
