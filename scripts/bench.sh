@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Measures trib beside redis-cli 7.0 in one run, on the same servers and data.
 #
-#   scripts/bench.sh [create6|create30|reshard]...     default: all; REPS=3
+#   scripts/bench.sh [create6|create30|reshard|check100]...     default: all; REPS=3
 #
 # Prints the median of each and the ratio. Lock, pre-flight and verification are
 # on. The runs are interleaved: whatever else the machine does hits both.
@@ -83,13 +83,41 @@ reshard() {
   report "reshard 4096 slots with 250,000 keys" "$work/t" "$work/c"
 }
 
+# peak prints the peak resident memory of a command in MB: the kernel's own high
+# water mark, read until the command ends.
+peak() {
+  local pid high=0 now
+  "$@" >/dev/null 2>&1 & pid=$!
+  while now=$(awk '/^VmHWM/ {print $2}' "/proc/$pid/status" 2>/dev/null) && [ -n "$now" ]; do high=$now; done
+  wait "$pid" || true
+  awk -v kb="$high" 'BEGIN {printf "%.1f", kb / 1024}'
+}
+
+# check100 looks at a cluster of 50 masters with a replica each and 20,000 keys.
+check100() {
+  : >"$work/t"; : >"$work/c"
+  up 100
+  $trib create "${nodes[@]}" --replicas 1 --yes >/dev/null
+  for node in "${nodes[@]}"; do
+    seq 20000 | awk '{printf "SET key:%d %0100d\r\n", $1, 0}' | on "$node" --pipe >/dev/null 2>&1 || true
+  done
+  for _ in $(seq "$reps"); do
+    timed $trib check "${nodes[0]}" >>"$work/t"
+    timed "$bin/redis-cli" --cluster check "${nodes[0]}" >>"$work/c"
+  done
+  report "check of 100 nodes" "$work/t" "$work/c"
+  printf '%-44s %s MB at most\n' "  memory of trib" "$(for _ in $(seq "$reps"); do peak $trib check "${nodes[0]}"; echo; done | sort -n | tail -1)"
+  down
+}
+
 "$bin/redis-cli" --version
-for what in "${@:-create6 create30 reshard}"; do
+for what in "${@:-create6 create30 reshard check100}"; do
   for one in $what; do
     case $one in
       create6) create "create --wait=joined of 6 nodes" 6 ;;
       create30) create "create --wait=joined of 30 nodes" 30 ;;
       reshard) reshard ;;
+      check100) check100 ;;
       *) echo "bench.sh: no benchmark $one" >&2; exit 2 ;;
     esac
   done

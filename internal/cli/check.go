@@ -7,6 +7,7 @@ import (
 
 	"github.com/trib-dev/trib/internal/ui"
 	"github.com/trib-dev/trib/pkg/health"
+	"github.com/trib-dev/trib/pkg/observe"
 )
 
 type checkOptions struct {
@@ -56,11 +57,13 @@ func (app *App) runCheck(ctx context.Context, o *checkOptions) error {
 	if err != nil {
 		return err
 	}
-	s, err := app.observeCluster(ctx, a, o.seed.addr)
-	if err != nil {
-		return err
+	app.Terminal.Status("reading the cluster and counting its keys...")
+	s, err := observe.Check(ctx, a.reader(), o.seed.addr)
+	app.Terminal.Status("")
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
 	}
-	if err := app.countForCheck(ctx, a, s); err != nil {
+	if err != nil {
 		return err
 	}
 	view := ui.NewCheck(o.seed.addr.String(), s, health.Options{Zones: o.zones}.Check(s))
