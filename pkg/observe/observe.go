@@ -183,15 +183,15 @@ func read(ctx context.Context, d driver.Dialer, addr cluster.Addr) reading {
 	if !addr.Known() {
 		return reading{err: fmt.Errorf("its address is not known")}
 	}
-	// One deadline for everything: a paused node accepts the connection and
-	// then says nothing.
-	ctx, cancel := context.WithTimeout(ctx, driver.ProbeTimeout)
-	defer cancel()
+	// The dialer knows how long a connection may take, on a long line more than
+	// the questions.
 	conn, err := d.Dial(ctx, addr, "")
 	if err != nil {
 		return reading{err: err}
 	}
 	defer conn.Close()
+	ctx, cancel := context.WithTimeout(ctx, driver.ProbeTimeout)
+	defer cancel()
 	m, err := Member(ctx, conn, addr)
 	if err != nil && !driver.IsTransport(err) {
 		err = fmt.Errorf("%s: %w", addr, err)
