@@ -18,7 +18,11 @@ func normalize(_ *pflag.FlagSet, name string) pflag.NormalizedName {
 	for i, word := range words {
 		words[i] = presentName(word)
 	}
-	return pflag.NormalizedName(strings.Join(words, "-"))
+	joined := strings.Join(words, "-")
+	if joined == "tls-server-name" {
+		joined = "sni"
+	}
+	return pflag.NormalizedName(joined)
 }
 
 func presentName(word string) string {

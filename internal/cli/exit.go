@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"strings"
@@ -155,6 +156,8 @@ func hintFor(err error) string {
 		return "--no-lock does without the lock: see to it yourself that nobody else changes the cluster"
 	case is[*apply.StaleError](err):
 		return "run the same command again: it plans from what the cluster is now"
+	case is[*tls.CertificateVerificationError](err):
+		return "--cacert names the authority of the nodes' certificates; --sni NAME is for nodes that are dialled by another name than they prove"
 	case is[*driver.AuthError](err):
 		return "give the password in TRIB_PASSWORD, or let --askpass ask for it; --user names an ACL user"
 	case is[*observe.SeedError](err), is[*unreachableError](err):

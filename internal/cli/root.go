@@ -18,6 +18,7 @@ type globalOptions struct {
 	uri           string
 	askPass       bool
 	noAuthWarning bool
+	connect       connectOptions
 }
 
 func (o *globalOptions) addFlags(f *pflag.FlagSet) {
@@ -29,6 +30,7 @@ func (o *globalOptions) addFlags(f *pflag.FlagSet) {
 	f.StringVarP(&o.uri, "uri", "u", "", "user and password as redis://user:password@host:port")
 	f.BoolVar(&o.askPass, "askpass", false, "ask for the password")
 	f.BoolVar(&o.noAuthWarning, "no-auth-warning", false, "do not warn of a password on the command line")
+	o.connect.addFlags(f)
 }
 
 const rootLong = `trib administers Redis Cluster and Valkey clusters: it creates them, checks
@@ -89,6 +91,9 @@ const (
 // begin is what every command does first.
 func (app *App) begin(*cobra.Command, []string) error {
 	app.Terminal.Format = app.global.output
+	if app.global.connect.timeout > connectLimit {
+		return usage("--connect-timeout: want at most %v", connectLimit)
+	}
 	if app.global.noColor {
 		app.Terminal.NoColor()
 	}
