@@ -40,6 +40,7 @@ func parsers(app *App, got *any) []*cobra.Command {
 		newInfoCmd(app, func(_ context.Context, o *infoOptions) error { *got = *o; return errSeen }),
 		newCreateCmd(app, func(_ context.Context, o *createOptions) error { *got = *o; return errSeen }),
 		newReshardCmd(app, func(_ context.Context, o *reshardOptions) error { *got = *o; return errSeen }),
+		newCallCmd(app, func(_ context.Context, o *callOptions) error { *got = *o; return errSeen }),
 		newResumeCmd(app, func(_ context.Context, o *resumeOptions) error { *got = *o; return errSeen }),
 	}
 }

@@ -43,7 +43,7 @@ func meaning(code int) string {
 	case exitStale:
 		return "the cluster is not fit for this, the plan is stale, or another operator holds the lock"
 	case exitPartial:
-		return "stopped part-way; resumable, the hint says how"
+		return "stopped part-way, resumable as the hint says; or some nodes of a call failed"
 	case exitConflict:
 		return "a key has two differing values; somebody has to decide"
 	case exitNoSeed:
@@ -118,6 +118,8 @@ func exitCode(err error) int {
 		return exitConflict
 	case is[*apply.PartialError](err):
 		return exitPartial
+	case is[*callError](err):
+		return callCode(err)
 	case errors.Is(err, errInterrupted), errors.Is(err, prompt.ErrInterrupted), errors.Is(err, context.Canceled):
 		return exitInterrupted
 	case is[*unhealthyError](err):
@@ -129,6 +131,18 @@ func exitCode(err error) int {
 		return exitNoSeed
 	}
 	return exitRefused
+}
+
+// callCode is 1 only where it is known that no node has done anything.
+func callCode(err error) int {
+	e, ok := errors.AsType[*callError](err)
+	if !ok {
+		return exitOK
+	}
+	if len(e.failed) == e.of && !e.unknown {
+		return exitRefused
+	}
+	return exitPartial
 }
 
 func is[E error](err error) bool {

@@ -70,12 +70,13 @@ func newRoot(app *App) *cobra.Command {
 		&cobra.Group{ID: groupBuild, Title: "Build:"},
 		&cobra.Group{ID: groupSlots, Title: "Slots:"},
 		&cobra.Group{ID: groupHealth, Title: "Health:"},
+		&cobra.Group{ID: groupNodes, Title: "Nodes:"},
 		&cobra.Group{ID: groupMore, Title: "More:"},
 	)
 	root.AddCommand(
 		newCreateCmd(app, nil), newReshardCmd(app, nil), newResumeCmd(app, nil),
 		newCheckCmd(app, nil), newInfoCmd(app, nil),
-		newLabCmd(app), newKeySlotCmd(app), newVersionCmd(app),
+		newCallCmd(app, nil), newLabCmd(app), newKeySlotCmd(app), newVersionCmd(app),
 	)
 	return root
 }
@@ -85,6 +86,7 @@ const (
 	groupBuild  = "build"
 	groupSlots  = "slots"
 	groupHealth = "health"
+	groupNodes  = "nodes"
 	groupMore   = "more"
 )
 

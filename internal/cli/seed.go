@@ -68,6 +68,17 @@ func seedOf(args []string) (seed, error) {
 	return parseSeed(args[0])
 }
 
+// seedBefore reads the node that a command works with first, and returns what
+// comes after it.
+func seedBefore(args []string) (seed, []string, error) {
+	n := min(1, len(args))
+	if len(args) > 1 && isHostAndPort(args[0], args[1]) {
+		n = 2
+	}
+	s, err := seedOf(args[:n])
+	return s, args[n:], err
+}
+
 func isHostAndPort(host, port string) bool {
 	if _, err := cluster.ParsePort(port); err != nil {
 		return false
