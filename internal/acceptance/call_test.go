@@ -56,7 +56,9 @@ func bounded(t *testing.T, seed string) {
 func typed(t *testing.T, seed string) {
 	t.Helper()
 	r := trib(t, "call", seed, "--only-masters", "-o", "json", "eval", `return {1, 'a', false, {'b'}, '\255'}`, "0").done(t)
-	var got struct{ Nodes []struct{ Reply json.RawMessage } }
+	var got struct {
+		Nodes []struct{ Reply json.RawMessage }
+	}
 	if err := json.Unmarshal([]byte(r.out), &got); err != nil || len(got.Nodes) != 3 {
 		t.Fatalf("%v: %v", err, r)
 	}

@@ -137,7 +137,6 @@ func TestUsageErrors(t *testing.T) {
 		{"call h:1 client reply off", "CLIENT REPLY cannot be called"},
 
 		{"keyslot", "KEY"},
-		{"keyslot a b", "KEY"},
 		{"version 2", "version"},
 		{"lab up a b", "DIR"},
 		{"lab up --masters 0", "--masters"},

@@ -132,7 +132,7 @@ func TestEveryViewHasItsVersion(t *testing.T) {
 	for _, v := range []any{
 		NewCheck("s", cluster.State{}, nil), NewInfo("s", cluster.State{}),
 		Version{Schema: Schema, Command: "version"},
-		KeySlot{Schema: Schema, Command: "keyslot"},
+		NewKeySlot("k"),
 		Outcome{Schema: Schema, Command: "create"},
 		Lab{Schema: Schema, Command: "lab up"},
 		Call{Schema: Schema, Command: "call"},
