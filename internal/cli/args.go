@@ -45,7 +45,6 @@ func presentName(word string) string {
 // The word --cluster is dropped.
 func arrange(root *cobra.Command, args []string) ([]string, error) {
 	root.InitDefaultHelpCmd()
-	root.InitDefaultCompletionCmd()
 	for _, c := range root.Commands() {
 		typeArgErrors(c)
 	}

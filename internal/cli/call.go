@@ -47,7 +47,7 @@ Words that begin with a dash stand behind --, except negative numbers.` +
 		Example: `  trib call 10.0.0.1:7000 config get maxmemory
   trib call 10.0.0.1:7000 --only-masters bgsave
   trib call 10.0.0.1:7000 --node 3f9a --node 10.0.0.4:7000 ping
-  trib call 10.0.0.1:7000 -- client kill id -1
+  trib call 10.0.0.1:7000 -- echo -n
   trib call 10.0.0.1:7000 dbsize -o json | jq '.nodes[] | {addr, reply}'`,
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(cmd *cobra.Command, args []string) error {

@@ -41,11 +41,11 @@ const connectLimit = 10 * time.Minute
 func (o *connectOptions) addFlags(f *pflag.FlagSet) {
 	f.VarP(span{&o.timeout, time.Second}, "connect-timeout", "t", "until a node has answered the greeting (default 2s)")
 	f.BoolVar(&o.tls, "tls", false, "encrypt every connection (also: rediss://)")
-	f.StringVar(&o.files.CACert, "cacert", "", "`FILE` with the authorities to trust, instead of the system's")
-	f.StringVar(&o.files.CACertDir, "cacertdir", "", "`DIR` with files of such authorities")
-	f.StringVar(&o.files.Cert, "cert", "", "`FILE` with the certificate that trib shows")
-	f.StringVar(&o.files.Key, "key", "", "`FILE` with the key of --cert")
-	f.StringVar(&o.files.Name, "sni", "", "`NAME` that every node proves, instead of the host it is dialled by")
+	f.StringVar(&o.files.CACert, "cacert", "", "trust the authorities in `FILE`, instead of the system's")
+	f.StringVar(&o.files.CACertDir, "cacertdir", "", "trust those in the files of `DIR`")
+	f.StringVar(&o.files.Cert, "cert", "", "show nodes the certificate in `FILE`")
+	f.StringVar(&o.files.Key, "key", "", "the key of --cert is in `FILE`")
+	f.StringVar(&o.files.Name, "sni", "", "every node proves to be `NAME`, instead of the host it is dialled by")
 	f.BoolVar(&o.files.Insecure, "insecure", false, "believe any certificate: whoever stands between reads and changes everything")
 }
 

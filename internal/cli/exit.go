@@ -41,9 +41,9 @@ func meaning(code int) string {
 	case exitUnhealthy:
 		return "the cluster has problems of severity error"
 	case exitStale:
-		return "the cluster is not fit for this, the plan is stale, or another operator holds the lock"
+		return "not fit for this, the plan is stale, or another operator holds the lock"
 	case exitPartial:
-		return "stopped part-way, resumable as the hint says; or some nodes of a call failed"
+		return "stopped part-way, resumable as hinted; or some nodes of a call failed"
 	case exitConflict:
 		return "a key has two differing values; somebody has to decide"
 	case exitNoSeed:
@@ -57,7 +57,7 @@ func meaning(code int) string {
 // exitCodes is the section of a command's help.
 func exitCodes(codes ...int) string {
 	var b strings.Builder
-	b.WriteString("\n\nExit codes:\n")
+	b.WriteString(exitHeading)
 	for _, code := range append([]int{exitOK}, codes...) {
 		fmt.Fprintf(&b, "  %3d  %s\n", code, meaning(code))
 	}

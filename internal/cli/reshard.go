@@ -34,6 +34,7 @@ type moveOptions struct {
 
 func (o *moveOptions) addFlags(cmd *cobra.Command) {
 	f := cmd.Flags()
+	defer under(f, sectionMove)()
 	f.Var(number{&o.pipeline, 1, 10000}, "pipeline", "keys in one MIGRATE (default 100)")
 	f.Var(span{&o.timeout, time.Millisecond}, "timeout", "of one MIGRATE (default 5s, or a third of the node timeout)")
 	f.Var(number{&o.waitReplicas, 1, 1000}, "wait-replicas", "replicas of the target that must have each batch (default 1, where there is one)")
@@ -70,7 +71,7 @@ reshard that was interrupted is finished by trib resume, or by running it again.
 	o.moveOptions.addFlags(cmd)
 	f := cmd.Flags()
 	f.Var(names{&o.from}, "from", "masters that give slots, or all")
-	f.StringVar(&o.to, "to", "", "master that gets them")
+	f.StringVar(&o.to, "to", "", "give them to `NODE`, a master")
 	f.Var(number{&o.slots, 1, cluster.SlotCount}, "slots", "how many slots to move, 1 to 16384")
 	return cmd
 }

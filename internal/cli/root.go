@@ -23,14 +23,20 @@ type globalOptions struct {
 
 func (o *globalOptions) addFlags(f *pflag.FlagSet) {
 	o.output = ui.Table
-	f.VarP(choice[ui.Format]{&o.output, ui.Formats()}, "output", "o", "form of the result")
-	f.BoolVar(&o.noColor, "no-color", false, "no colours (also: NO_COLOR)")
-	f.StringVarP(&o.pass, "pass", "a", "", "password; better in TRIB_PASSWORD, where other users cannot see it")
-	f.StringVar(&o.user, "user", "", "ACL user")
-	f.StringVarP(&o.uri, "uri", "u", "", "user and password as redis://user:password@host:port")
+	o.addOutputFlags(f)
+	defer under(f, sectionConnect)()
+	f.StringVarP(&o.pass, "pass", "a", "", "the `PASSWORD`; better in TRIB_PASSWORD, where other users cannot see it")
+	f.StringVar(&o.user, "user", "", "the ACL user is `NAME`")
+	f.StringVarP(&o.uri, "uri", "u", "", "take user and password from `URL`: redis://user:password@host:port")
 	f.BoolVar(&o.askPass, "askpass", false, "ask for the password")
 	f.BoolVar(&o.noAuthWarning, "no-auth-warning", false, "do not warn of a password on the command line")
 	o.connect.addFlags(f)
+}
+
+func (o *globalOptions) addOutputFlags(f *pflag.FlagSet) {
+	defer under(f, sectionOutput)()
+	f.VarP(choice[ui.Format]{&o.output, ui.Formats()}, "output", "o", "form of the result")
+	f.BoolVar(&o.noColor, "no-color", false, "no colours (also: NO_COLOR)")
 }
 
 const rootLong = `trib administers Redis Cluster and Valkey clusters: it creates them, checks
@@ -65,6 +71,8 @@ func newRoot(app *App) *cobra.Command {
 	root.SetGlobalNormalizationFunc(normalize)
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return flagError(err) })
 	root.SetHelpCommand(newHelpCmd())
+	root.SetHelpFunc(func(c *cobra.Command, _ []string) { writeHelp(c.OutOrStdout(), c) })
+	root.CompletionOptions.DisableDefaultCmd = true
 	app.global.addFlags(root.PersistentFlags())
 	root.AddGroup(
 		&cobra.Group{ID: groupBuild, Title: "Build:"},
@@ -76,8 +84,9 @@ func newRoot(app *App) *cobra.Command {
 	root.AddCommand(
 		newCreateCmd(app, nil), newReshardCmd(app, nil), newResumeCmd(app, nil),
 		newCheckCmd(app, nil), newInfoCmd(app, nil),
-		newCallCmd(app, nil), newLabCmd(app), newKeySlotCmd(app), newVersionCmd(app),
+		newCallCmd(app, nil), newLabCmd(app), newKeySlotCmd(app), newVersionCmd(app), newCompletionCmd(),
 	)
+	app.completeFlags(root)
 	return root
 }
 
