@@ -2,6 +2,7 @@ package acceptance
 
 import (
 	"encoding/json"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -37,9 +38,35 @@ func TestCall(t *testing.T) {
 			trib(t, "call", seed, "llen", "k").exit(t, 5).prints(t, `^`+owner+`: 2$`, `\(error\) MOVED `).complains(t, `^trib: 3 of 4 nodes failed: `)
 			trib(t, "call", seed, "nosuchcommand").exit(t, 1).prints(t, `\(error\) ERR unknown command`)
 			secretive(t, trib(t, "call", seed, "config", "set", "requirepass", canary, "no-such-parameter", canary).exit(t, 1, 5))
+			for _, key := range []string{"k", "{user:1}.name", "a{}b", "", "\xff\n"} {
+				want := fmt.Sprint(c.Do(t, c.Masters[0].Node, "CLUSTER", "KEYSLOT", key))
+				if got := trib(t, "keyslot", "--", key).done(t).out; got != want+"\n" {
+					t.Errorf("keyslot %q is %q, the server says %s", key, got, want)
+				}
+			}
+			completes(t, c)
 			bounded(t, seed)
 			typed(t, seed)
 		})
+	}
+}
+
+// completes asks as a shell does when the tabulator key is pressed.
+func completes(t *testing.T, c *labtest.Cluster) {
+	t.Helper()
+	seed, m := c.Masters[1].Addr(), c.Masters[2]
+	for begun, want := range map[string]string{
+		m.Addr(): m.Addr() + "\tmaster, 5462 slots, " + m.ID[:8], m.ID[:10]: m.ID + "\tmaster, 5462 slots, " + m.Addr(),
+		"all," + c.Replicas[0].Addr(): "all," + c.Replicas[0].Addr() + "\treplica " + c.Replicas[0].ID[:8],
+	} {
+		r := trib(t, "__complete", "reshard", seed, "--from", begun).exit(t, 0)
+		if !strings.HasPrefix(r.out, want+"\n:") {
+			t.Errorf("%s is not completed to %q: %v", begun, want, r)
+		}
+	}
+	r := trib(t, "__complete", "reshard", "127.0.0.1:1", "--to", "").exit(t, 0)
+	if !strings.HasPrefix(r.out, ":") || strings.Contains(r.err, "refused") || r.took > 3*time.Second {
+		t.Errorf("a dead seed is not silent: %v", r)
 	}
 }
 

@@ -48,6 +48,22 @@ func TestCallSpellings(t *testing.T) {
 	}
 }
 
+func TestSecretsOf(t *testing.T) {
+	for line, want := range map[string]string{
+		"auth": "", "auth p": "p", "auth u p": "p", "config": "", "config set": "", "config set requirepass": "", "config set requirepass p": "p",
+		"config set tls-auth-clients no": "", "config get requirepass": "", "acl setuser": "", "acl setuser u on >p <q #r !s ~*": "p q r s",
+		"migrate h 1 k 0 1 auth": "", "migrate h 1 k 0 1 auth2 u": "", "migrate h 1 k 0 1 auth2 u p keys a": "p", "get p": "",
+	} {
+		var got []string
+		for _, s := range secretsOf(strings.Fields(line)) {
+			got = append(got, s.Reveal())
+		}
+		if strings.Join(got, " ") != want {
+			t.Errorf("%s: %q, want %q", line, got, want)
+		}
+	}
+}
+
 func TestCallSession(t *testing.T) {
 	onSim(t, sim.Options{}, func(t *testing.T, b *bench, c *sim.Cluster) {
 		nodes := c.Form(3, 1)

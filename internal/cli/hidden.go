@@ -22,7 +22,7 @@ func (h hidden) from(text string) string {
 func secretsOf(c driver.Command) (h hidden) {
 	switch c.Name() {
 	case "AUTH":
-		return hide(c[len(c)-1:])
+		return hide(c[max(1, len(c)-1):])
 	case "CONFIG SET":
 		for i := 2; i+1 < len(c); i += 2 {
 			if isPassword(c[i]) {

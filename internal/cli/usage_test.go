@@ -140,6 +140,7 @@ func TestUsageErrors(t *testing.T) {
 
 		{"keyslot", "KEY"},
 		{"version 2", "version"},
+		{"lab up --tls", "TLS"},
 		{"lab up a b", "DIR"},
 		{"lab up --masters 0", "--masters"},
 		{"lab up --replicas x", "--replicas"},
