@@ -150,7 +150,16 @@ type callError struct {
 }
 
 func (e *callError) Error() string {
-	return fmt.Sprintf("%d of %d nodes failed: %s", len(e.failed), e.of, strings.Join(e.failed, ", "))
+	return fmt.Sprintf("%d of %d nodes failed: %s", len(e.failed), e.of, some(e.failed))
+}
+
+// some names the first few where there are many.
+func some(names []string) string {
+	const few = 8
+	if len(names) <= few {
+		return strings.Join(names, ", ")
+	}
+	return fmt.Sprintf("%s and %d more", strings.Join(names[:few], ", "), len(names)-few)
 }
 
 // callAll calls the nodes, which come back in their order.
@@ -191,7 +200,7 @@ func (app *App) waiting(targets []ui.Node) func(cluster.Addr) {
 	var left []string
 	show := func() {
 		if len(left) > 0 {
-			app.Terminal.Status(fmt.Sprintf("waiting for %d nodes: %s", len(left), strings.Join(left, ", ")))
+			app.Terminal.Status("waiting for " + some(left))
 		}
 	}
 	for _, n := range targets {

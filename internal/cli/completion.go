@@ -32,23 +32,23 @@ within a second completes nothing, and no password is asked for.` + exitCodes(ex
 }
 
 type shell struct {
-	name, title, example string
-	write                func(*cobra.Command, io.Writer) error
+	name, title, needs, example string
+	write                       func(*cobra.Command, io.Writer) error
 }
 
 func shells() []shell {
 	return []shell{
 		{
-			"bash", "bash", "  source <(trib completion bash)\n  trib completion bash > ~/.local/share/bash-completion/completions/trib",
+			"bash", "bash", " It needs the package bash-completion.", "  source <(trib completion bash)\n  trib completion bash > ~/.local/share/bash-completion/completions/trib",
 			func(root *cobra.Command, w io.Writer) error { return root.GenBashCompletionV2(w, true) },
 		},
-		{"zsh", "zsh", "  trib completion zsh > \"${fpath[1]}/_trib\"", (*cobra.Command).GenZshCompletion},
+		{"zsh", "zsh", "", "  trib completion zsh > \"${fpath[1]}/_trib\"", (*cobra.Command).GenZshCompletion},
 		{
-			"fish", "fish", "  trib completion fish > ~/.config/fish/completions/trib.fish",
+			"fish", "fish", "", "  trib completion fish > ~/.config/fish/completions/trib.fish",
 			func(root *cobra.Command, w io.Writer) error { return root.GenFishCompletion(w, true) },
 		},
 		{
-			"powershell", "PowerShell", "  trib completion powershell | Out-String | Invoke-Expression",
+			"powershell", "PowerShell", "", "  trib completion powershell | Out-String | Invoke-Expression",
 			(*cobra.Command).GenPowerShellCompletionWithDesc,
 		},
 	}
@@ -58,7 +58,7 @@ func newShellCmd(s shell) *cobra.Command {
 	return &cobra.Command{
 		Use:               s.name,
 		Short:             "Write the script for " + s.title,
-		Long:              "Writes the completion script for " + s.title + "." + exitCodes(exitUsage),
+		Long:              "Writes the completion script for " + s.title + "." + s.needs + exitCodes(exitUsage),
 		Example:           s.example,
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(cmd *cobra.Command, args []string) error {
