@@ -33,6 +33,22 @@ func trusting(t *testing.T, ca *labtest.Authority) *tls.Config {
 	return &tls.Config{RootCAs: pool}
 }
 
+// encryption is what a client of the test's own servers needs: they ask it for a
+// certificate.
+func encryption(t *testing.T, ca *labtest.Authority) *tls.Config {
+	t.Helper()
+	if ca == nil {
+		return nil
+	}
+	own, err := tls.LoadX509KeyPair(ca.Certificate, ca.Key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	config := trusting(t, ca)
+	config.Certificates = []tls.Certificate{own}
+	return config
+}
+
 // TestTLSVerifiesTheHost promises that a node proves the host that it is
 // dialled by, or the one name that was given for all, and that nothing is sent
 // to a node that cannot.
