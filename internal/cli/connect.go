@@ -186,6 +186,38 @@ func (app *App) observeSettled(ctx context.Context, a access, seeds ...cluster.A
 	}
 }
 
+// sameEncryption refuses to move keys where trib speaks TLS and the nodes among
+// each other do not, or the other way round. Nodes announce the port of the kind
+// that they are asked over; MIGRATE connects as tls-cluster says, to that port,
+// and blocks its source until it gives up.
+func (app *App) sameEncryption(ctx context.Context, a access, s cluster.State) error {
+	masters := s.Masters()
+	if len(masters) == 0 {
+		return nil
+	}
+	conn, err := a.reader().Dial(ctx, masters[0].Addr, "")
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	reply, err := driver.Call(ctx, conn, "CONFIG", "GET", "tls-cluster")
+	switch {
+	case ctx.Err() != nil:
+		return context.Cause(ctx)
+	case driver.IsTransport(err):
+		return err
+	}
+	// Servers without TLS do not know the setting, and some forbid the question.
+	pair, _ := reply.Strings()
+	if len(pair) != 2 || (pair[1] == "yes") == a.encrypted {
+		return nil
+	}
+	if a.encrypted {
+		return &hintError{&unfitError{[]string{"keys move from node to node without TLS (tls-cluster no), and not to the ports that trib uses"}}, "name a port without TLS, and leave --tls away"}
+	}
+	return &hintError{&unfitError{[]string{"keys move from node to node over TLS (tls-cluster yes), and not to the ports that trib uses"}}, "name a port for TLS, and add --tls"}
+}
+
 // countForCheck adds the key counts that health needs.
 func (app *App) countForCheck(ctx context.Context, a access, s cluster.State) error {
 	app.Terminal.Status("counting keys...")

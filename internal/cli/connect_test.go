@@ -4,6 +4,10 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/trib-dev/trib/internal/sim"
+	"github.com/trib-dev/trib/pkg/cluster"
+	"github.com/trib-dev/trib/pkg/driver"
 )
 
 // How the nodes are reached comes from the command line whole, in redis-cli's
@@ -49,5 +53,33 @@ func TestConnectionOptions(t *testing.T) {
 				t.Errorf("%s, terminal %v: warned %v", tt.line, tty, warned)
 			}
 		}
+	}
+}
+
+// Keys would not arrive where trib and the nodes speak to different ports.
+func TestKeysMoveOverTheSameKindOfPort(t *testing.T) {
+	for _, tt := range []struct {
+		flag, cluster string
+		want          int
+		hint          string
+	}{
+		{"", "no", exitOK, ""},
+		{"", "yes", exitStale, "hint: name a port for TLS"},
+		{" --tls", "yes", exitOK, ""},
+		{" --tls", "no", exitStale, "hint: name a port without TLS"},
+	} {
+		onSim(t, sim.Options{}, func(t *testing.T, b *bench, c *sim.Cluster) {
+			c.Form(3, 0)
+			asked := false
+			b.dialer = answers{c.Dialer(), "CONFIG", func(cluster.Addr) (driver.Reply, error) {
+				asked = true
+				return driver.Reply{Value: []any{"tls-cluster", tt.cluster}}, nil
+			}}
+			b.want(b.runLine("reshard 127.0.0.1:7001 --from all --to 127.0.0.1:7003 --slots 10 --dry-run"+tt.flag), tt.want)
+			b.wantErr(tt.hint)
+			if !asked {
+				t.Error("nobody was asked")
+			}
+		})
 	}
 }

@@ -133,6 +133,9 @@ func (app *App) observeFit(ctx context.Context, a access, from seed) (cluster.St
 	if err := app.countForCheck(ctx, a, s); err != nil {
 		return s, err
 	}
+	if err := app.sameEncryption(ctx, a, s); err != nil {
+		return s, err
+	}
 	var reasons []string
 	for _, f := range health.Blocking(health.Check(s)) {
 		reasons = append(reasons, string(f.Code)+": "+f.Summary)
