@@ -103,8 +103,9 @@ func (app *App) completeFlag(c *cobra.Command, f *pflag.Flag) {
 	switch {
 	case strings.HasPrefix(takes, "NODE"):
 		c.RegisterFlagCompletionFunc(f.Name, app.completeNodes)
-	case strings.Contains(takes, "|"):
-		c.RegisterFlagCompletionFunc(f.Name, cobra.FixedCompletions(strings.Split(takes, "|"), cobra.ShellCompDirectiveNoFileComp))
+	case strings.ContainsAny(f.Value.Type(), "|,"):
+		words := strings.FieldsFunc(f.Value.Type(), func(r rune) bool { return r == '|' || r == ',' })
+		c.RegisterFlagCompletionFunc(f.Name, cobra.FixedCompletions(words, cobra.ShellCompDirectiveNoFileComp))
 	case takes != "FILE" && takes != "DIR":
 		c.RegisterFlagCompletionFunc(f.Name, cobra.NoFileCompletions)
 	}

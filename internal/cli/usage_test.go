@@ -118,7 +118,18 @@ func TestUsageErrors(t *testing.T) {
 		{reshard + "--slots 1 --timeout +1s", "--timeout"},
 		{reshard + "--slots 1 --timeout soon", "--timeout"},
 		{reshard + "--slots 1 --timeout 99999999999999", "--timeout"},
-		{reshard + "--slots 1 --wait-replicas 0", "--wait-replicas"},
+		{reshard + "--slots 1 --wait-replicas -1", "--wait-replicas"},
+		{reshard + "--slots 1 --max-block 0", "--max-block"},
+		{reshard + "--slots 1 --max-keys/s 0", "--max-keys/s"},
+		{reshard + "--slots 1 --max-keys/s x", "--max-keys/s"},
+		{reshard + "--slots 1 --max-bytes/s 0", "--max-bytes/s"},
+		{reshard + "--slots 1 --max-bytes/s -5M", "--max-bytes/s"},
+		{reshard + "--slots 1 --max-bytes/s 1MK", "--max-bytes/s"},
+		{reshard + "--slots 1 --max-bytes/s 99999999999999G", "--max-bytes/s"},
+		{reshard + "--slots 1 --big-keys eat", "--big-keys"},
+		{reshard + "--slots 1 --big-key-bytes 1T", "--big-key-bytes"},
+		{reshard + "--slots 1 --big-key-members 0", "--big-key-members"},
+		{reshard + "--slots 1 --override memory,luck", "--override"},
 		{reshard + "--slots 1 --yes --dry-run", "--yes and --dry-run"},
 		{"resume h:1 --slots 3", "--slots"},
 
@@ -265,7 +276,7 @@ func everyFlagOnce(t *testing.T, c *cobra.Command, help string) {
 func TestHelpIsSorted(t *testing.T) {
 	b := newBench(t)
 	b.want(b.runLine("help reshard"), exitOK)
-	b.wantOut("\nOptions:\n      --from ", "\nMoving slots:\n      --pipeline", "\nChange:\n      --break-lock")
+	b.wantOut("\nOptions:\n      --from ", "\nMoving slots:\n      --", "\nChange:\n      --break-lock")
 	b.want(b.runLine("call --help"), exitOK)
 	golden(t, "help-call.txt", b.out.String())
 }
