@@ -17,7 +17,7 @@ type App struct {
 	Prompter  prompt.Prompter
 	Env       config.Env
 	Signals   <-chan os.Signal // to stop; may be nil
-	NewDialer func(config.Credentials) driver.Dialer
+	NewDialer func(config.Connection) driver.Dialer
 	Now       func() time.Time
 	Holder    string // who and where, for the lock: "host:pid"
 	Build     ui.Version

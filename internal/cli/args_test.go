@@ -40,6 +40,7 @@ func parsers(app *App, got *any) []*cobra.Command {
 		newInfoCmd(app, func(_ context.Context, o *infoOptions) error { *got = *o; return errSeen }),
 		newCreateCmd(app, func(_ context.Context, o *createOptions) error { *got = *o; return errSeen }),
 		newReshardCmd(app, func(_ context.Context, o *reshardOptions) error { *got = *o; return errSeen }),
+		newCallCmd(app, func(_ context.Context, o *callOptions) error { *got = *o; return errSeen }),
 		newResumeCmd(app, func(_ context.Context, o *resumeOptions) error { *got = *o; return errSeen }),
 	}
 }
@@ -140,4 +141,10 @@ func TestWordsAfterTwoDashesAreNoOptions(t *testing.T) {
 	b.wantOut("\n")
 	b.want(b.run("keyslot", "-o", "json", "--", "-x"), exitOK)
 	b.wantOut(`"key": "-x"`)
+	b.want(b.run("keyslot", "foo", "--", "{foo}.-o", "--"), exitOK)
+	b.wantOut("12182  foo\n12182  {foo}.-o\n")
+	b.want(b.run("keyslot", "", "-o", "json"), exitOK)
+	b.wantOut(`"key": ""`, `"slot": 0`)
+	b.want(b.run("keyslot", "a{foo}", "{}b", "-o", "json"), exitOK)
+	b.wantOut(`"hash_tag": "foo"`, `"key": "{}b"`)
 }

@@ -29,6 +29,7 @@ type changeOptions struct {
 }
 
 func (o *changeOptions) addFlags(f *pflag.FlagSet) {
+	defer under(f, sectionChange)()
 	o.progress = ui.ProgressAuto
 	f.BoolVar(&o.yes, "yes", false, "do not ask (also: TRIB_YES=1)")
 	f.BoolVar(&o.dryRun, "dry-run", false, "show the plan and change nothing")

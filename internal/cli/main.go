@@ -88,6 +88,9 @@ func (app *App) fail(cmd *cobra.Command, err error, args []string) int {
 // wantedFormat finds the format in a command line that could not be parsed.
 func wantedFormat(args []string) ui.Format {
 	for i, arg := range args {
+		if arg == "--" {
+			break
+		}
 		value, ok := strings.CutPrefix(arg, "--output=")
 		if !ok {
 			value, ok = strings.CutPrefix(arg, "-o")

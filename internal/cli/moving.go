@@ -2,6 +2,7 @@ package cli
 
 import (
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/pflag"
@@ -27,6 +28,7 @@ type moveOptions struct {
 }
 
 func (o *moveOptions) addFlags(f *pflag.FlagSet) {
+	defer under(f, sectionMove)()
 	o.waitReplicas = 1
 	o.big = move.BigWarn
 	o.finalise = move.TargetFirst
@@ -40,7 +42,7 @@ func (o *moveOptions) addFlags(f *pflag.FlagSet) {
 	f.Var(size{&o.bigBytes}, "big-key-bytes", "memory from which a key is big (default 16M)")
 	f.Var(number{&o.bigMembers, 1, 1e9}, "big-key-members", "members from which a key is big (default 100000)")
 	f.Var(choice[move.Order]{&o.finalise, []string{"target", "source"}}, "finalise", "which end is told first that a slot has moved")
-	f.Var(words{&o.override, overrides()}, "override", "obstacles that shall not keep it from starting")
+	f.Var(words{&o.override, overrides()}, "override", "do not let `OBSTACLE` keep it from starting: "+strings.Join(overrides(), ", "))
 }
 
 // overrideHealth goes beside the obstacles of the engine.

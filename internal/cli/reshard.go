@@ -49,7 +49,7 @@ reshard that was interrupted is finished by trib resume, or by running it again.
 	o.moveOptions.addFlags(cmd.Flags())
 	f := cmd.Flags()
 	f.Var(names{&o.from}, "from", "masters that give slots, or all")
-	f.StringVar(&o.to, "to", "", "master that gets them")
+	f.StringVar(&o.to, "to", "", "give them to `NODE`, a master")
 	f.Var(number{&o.slots, 1, cluster.SlotCount}, "slots", "how many slots to move, 1 to 16384")
 	return cmd
 }
@@ -109,6 +109,9 @@ func (app *App) observeFit(ctx context.Context, a access, from seed) (cluster.St
 		return s, err
 	}
 	if err := app.countForCheck(ctx, a, s); err != nil {
+		return s, err
+	}
+	if err := app.sameEncryption(ctx, a, s); err != nil {
 		return s, err
 	}
 	var reasons []string

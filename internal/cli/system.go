@@ -67,8 +67,10 @@ func signals() <-chan os.Signal {
 	return c
 }
 
-func dialReal(c config.Credentials) driver.Dialer {
-	return goredis.New(goredis.Options{Username: c.User, Password: c.Password.Reveal()})
+func dialReal(c config.Connection) driver.Dialer {
+	return goredis.New(goredis.Options{
+		Username: c.User, Password: c.Password.Reveal(), TLS: c.Encryption, ConnectTimeout: c.Timeout,
+	})
 }
 
 func holder() string {

@@ -2,6 +2,8 @@ package cli
 
 import (
 	"encoding/json"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -58,7 +60,19 @@ func TestUsageErrors(t *testing.T) {
 		{"check a,b:7000", "host"},
 		{"check nosuch::name:7000", "IPv6"},
 		{"check http://h:7000", "redis://"},
-		{"check rediss://h:7000", "TLS"},
+		{"check h:7000 --cacert ca.pem", "--tls"},
+		{"check h:7000 --insecure", "--tls"},
+		{"check h:7000 --tls --cacert /nonexistent/ca.pem", "--cacert"},
+		{"check rediss://h:7000 --cacertdir /nonexistent", "--cacertdir"},
+		{"check h:7000 --tls --cacert /dev/null", "--cacert"},
+		{"check h:7000 --tls --cert c.pem", "--key"},
+		{"check h:7000 --tls --cert /nonexistent/c --key /nonexistent/k", "--cert"},
+		{"check h:7000 --connect-timeout 0", "--connect-timeout"},
+		{"check h:7000 -t -1", "--connect-timeout"},
+		{"check h:7000 -t 1.2.3", "--connect-timeout"},
+		{"check h:7000 -t 0x10", "--connect-timeout"},
+		{"check h:7000 -t 11m", "--connect-timeout"},
+		{"version --connect-timeout soon", "--connect-timeout"},
 		{"check redis://h:7000/3", "redis://"},
 		{"check redis://h:7000?db=3", "redis://"},
 		{"check redis://", "host"},
@@ -126,9 +140,25 @@ func TestUsageErrors(t *testing.T) {
 		{reshard + "--slots 1 --yes --dry-run", "--yes and --dry-run"},
 		{"resume h:1 --slots 3", "--slots"},
 
+		{"call", "SEED"},
+		{"call h:1", "CMD"},
+		{"call h 1", "CMD"},
+		{"call h ping", "host:port"},
+		{"call h:1 ping --only-masters --only-replicas", "--only-masters and --only-replicas"},
+		{"call h:1 ping --only-masters --node a", "--node"},
+		{"call h:1 ping --node a,", "--node"},
+		{"call h:1 ping --timeout 0", "--timeout"},
+		{"call h:1 ping --slots 3", "--slots"},
+		{"call h:1 set k -x", "-x"},
+		{"call h:1 set k --cluster", "--cluster"},
+		{"call h:1 monitor", "MONITOR cannot be called"},
+		{"call h:1 Subscribe c", "SUBSCRIBE cannot be called"},
+		{"call h:1 psync ? -1", "PSYNC cannot be called"},
+		{"call h:1 client reply off", "CLIENT REPLY cannot be called"},
+
 		{"keyslot", "KEY"},
-		{"keyslot a b", "KEY"},
 		{"version 2", "version"},
+		{"lab up --tls", "TLS"},
 		{"lab up a b", "DIR"},
 		{"lab up --masters 0", "--masters"},
 		{"lab up --replicas x", "--replicas"},
@@ -202,13 +232,14 @@ func TestFlagTakesValueInAllCommandsOrInNone(t *testing.T) {
 func TestHelpOfEveryCommand(t *testing.T) {
 	eachCommand(tree(t), func(c *cobra.Command) {
 		path := strings.Fields(c.CommandPath())[1:]
-		if len(path) > 0 && path[0] == "completion" {
-			return
-		}
 		b := newBench(t)
 		b.want(b.run(append(path, "--help")...), exitOK)
-		b.wantOut("Exit codes:", "\nUsage:\n")
+		b.wantOut("\nUsage:\n", "\nConnection:\n", "\nOutput:\n", "\nExit codes:\n    0  ")
 		b.wantSilentErr()
+		if c.Short == "" || !strings.HasSuffix(strings.Split(c.Long, "\n\n")[0], ".") {
+			t.Errorf("%s: no purpose, or no sentence: %q", c.CommandPath(), c.Long)
+		}
+		everyFlagOnce(t, c, b.out.String())
 		if !c.HasSubCommands() {
 			b.wantOut("\nExamples:\n")
 		}
@@ -218,18 +249,41 @@ func TestHelpOfEveryCommand(t *testing.T) {
 			t.Errorf("help %v differs from %v --help", path, path)
 		}
 		for _, line := range strings.Split(help, "\n") {
-			if len(line) > 160 {
+			if len(line) > helpWidth {
 				t.Errorf("%s: line of %d characters: %s", c.CommandPath(), len(line), line)
 			}
 		}
 	})
 }
 
-func TestCompletionTouchesNothing(t *testing.T) {
-	for _, line := range []string{"__complete check h", "__complete reshard h:1 --to x", "completion bash"} {
-		b := newBench(t)
-		b.want(b.runLine(line), exitOK)
+// everyFlagOnce holds that each option is explained, in one section, and that
+// those of all commands stand in the sections of all commands.
+func everyFlagOnce(t *testing.T, c *cobra.Command, help string) {
+	t.Helper()
+	check := func(f *pflag.Flag) {
+		if f.Hidden {
+			return
+		}
+		if !slices.Contains(sections(), sectionOf(f)) || f.Usage == "" {
+			t.Errorf("%s: --%s is in section %q and is explained by %q", c.CommandPath(), f.Name, sectionOf(f), f.Usage)
+		}
+		if got := regexp.MustCompile("(?m)^ +(-., )?--"+f.Name+"( |$|\\[)").FindAllString(help, -1); len(got) != 1 {
+			t.Errorf("%s: --%s stands in the help %d times", c.CommandPath(), f.Name, len(got))
+		}
 	}
+	c.LocalFlags().VisitAll(check)
+	c.InheritedFlags().VisitAll(check)
+	c.Root().PersistentFlags().VisitAll(func(f *pflag.Flag) {
+		if s := sectionOf(f); s != sectionConnect && s != sectionOutput {
+			t.Errorf("--%s is everybody's, and in section %s", f.Name, s)
+		}
+	})
+}
+
+func TestHelpIsSorted(t *testing.T) {
 	b := newBench(t)
-	b.want(b.run("__complete", "check", "h:1", "-o", ""), exitOK)
+	b.want(b.runLine("help reshard"), exitOK)
+	b.wantOut("\nOptions:\n      --from ", "\nMoving slots:\n      --", "\nChange:\n      --break-lock")
+	b.want(b.runLine("call --help"), exitOK)
+	golden(t, "help-call.txt", b.out.String())
 }

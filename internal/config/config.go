@@ -1,5 +1,6 @@
 // Package config knows what the environment says: credentials, consent and
-// colour, under trib's names and under those of redis-cli and valkey-cli.
+// colour, under trib's names and under those of redis-cli and valkey-cli. It
+// holds what connections are made from, and keeps its secrets out of print.
 package config
 
 import "strings"

@@ -90,3 +90,9 @@ func TestOr(t *testing.T) {
 		t.Errorf("%s %q", got.User, got.Password.Reveal())
 	}
 }
+
+func TestOrKeepsTLS(t *testing.T) {
+	if !(Credentials{User: "a"}).Or(Credentials{TLS: true}).TLS {
+		t.Error("TLS is lost")
+	}
+}

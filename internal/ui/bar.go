@@ -18,9 +18,13 @@ func (s Style) cells() int {
 // bar draws the slots of one node against all 16384. Cells with slots of marked
 // are painted.
 func (s Style) bar(slots, marked cluster.SlotSet, paint func(string) string) string {
+	return s.barOf(s.cells(), slots, marked, paint)
+}
+
+func (s Style) barOf(cells int, slots, marked cluster.SlotSet, paint func(string) string) string {
 	var b, run strings.Builder
-	for cell := range s.cells() {
-		width := cluster.SlotCount / s.cells()
+	for cell := range cells {
+		width := cluster.SlotCount / cells
 		all := cluster.NewSlotSet(cluster.SlotRange{First: cell * width, Last: (cell+1)*width - 1})
 		glyph := s.glyph(slots.Intersect(all).Len(), width)
 		if !marked.Intersect(all).Empty() {

@@ -66,14 +66,14 @@ func TestLostResults(t *testing.T) {
 
 func TestFormats(t *testing.T) {
 	for format, want := range map[Format]string{
-		Table: "12182\n",
-		JSON:  "{\n  \"schema\": 1,\n  \"command\": \"keyslot\",\n  \"key\": \"<foo>\",\n  \"slot\": 12182\n}\n",
-		YAML:  "schema: 1\ncommand: keyslot\nkey: <foo>\nslot: 12182\n",
+		Table: "605\n",
+		JSON:  "{\n  \"schema\": 1,\n  \"command\": \"keyslot\",\n  \"key\": \"<foo>\",\n  \"slot\": 605,\n  \"keys\": [\n    {\n      \"key\": \"<foo>\",\n      \"slot\": 605\n    }\n  ]\n}\n",
+		YAML:  "schema: 1\ncommand: keyslot\nkey: <foo>\nslot: 605\nkeys:\n  - key: <foo>\n    slot: 605\n",
 	} {
 		var out, err bytes.Buffer
 		term := NewTerminal(&out, &err, Traits{})
 		term.Format = format
-		if e := term.Show(KeySlot{1, "keyslot", "<foo>", 12182}); e != nil {
+		if e := term.Show(NewKeySlot("<foo>")); e != nil {
 			t.Fatal(e)
 		}
 		if out.String() != want || err.Len() > 0 {

@@ -170,9 +170,10 @@ func TestEveryViewHasItsVersion(t *testing.T) {
 	for _, v := range []any{
 		NewCheck("s", cluster.State{}, nil), NewInfo("s", cluster.State{}),
 		Version{Schema: Schema, Command: "version"},
-		KeySlot{Schema: Schema, Command: "keyslot"},
+		NewKeySlot("k"),
 		Outcome{Schema: Schema, Command: "create"},
 		Lab{Schema: Schema, Command: "lab up"},
+		Call{Schema: Schema, Command: "call"},
 	} {
 		var got struct {
 			Schema  int
@@ -260,5 +261,36 @@ func TestNumbers(t *testing.T) {
 		if got := byteSize(n); got != want {
 			t.Errorf("%d: %s, want %s", n, got, want)
 		}
+	}
+}
+
+func TestCallLines(t *testing.T) {
+	addr := cluster.Addr{Host: "h", Port: 1}
+	n := Called{Addr: addr}
+	for _, tt := range []struct {
+		called Called
+		want   string
+	}{
+		{n.Replied("PONG"), "h:1: PONG\n"},
+		{n.Replied(int64(-7)), "h:1: -7\n"},
+		{n.Replied(nil), "h:1: (nil)\n"},
+		{n.Replied(""), "h:1: \"\"\n"},
+		{n.Replied([]any{}), "h:1: (empty array)\n"},
+		{n.Replied("# Server\r\nversion:7\r\n\r\nh:2: OK\r\n"), "h:1:\n  # Server\n  version:7\n\n  h:2: OK\n"},
+		{
+			n.Replied([]any{"a", int64(1), nil, []any{"b\n", []any{ReplyError("ERR x")}}, "\x1b[2J\u202e"}),
+			"h:1:\n  1) \"a\"\n  2) (integer) 1\n  3) (nil)\n  4) 1) \"b\\n\"\n     2) 1) (error) ERR x\n  5) \"\\x1b[2J\\u202e\"\n",
+		},
+		{n.Replied("\x1b[2J"), "h:1: \\u001b[2J\n"},
+		{n.Refused("ERR no\r\nh:2: OK"), "h:1: (error) ERR no\\u000d\\u000ah:2: OK\n"},
+		{n.Silent("connection refused"), "h:1: Failed! connection refused\n"},
+	} {
+		v := Call{Schema: Schema, Command: "call", Call: []string{"set", "a b", ""}, Nodes: []Called{tt.called}}
+		if got := render(v.Text); got != ">>> Calling set \"a b\" \"\"\n"+tt.want {
+			t.Errorf("%q, want %q", got, tt.want)
+		}
+	}
+	if got := len(listLines(make([]any, 12))[0]); got != len(" 1) (nil)") {
+		t.Errorf("numbers are not aligned: %d", got)
 	}
 }

@@ -116,16 +116,16 @@ func (r reader) read(ctx context.Context, addr cluster.Addr) reading {
 	if !addr.Known() {
 		return reading{err: errNoAddr}
 	}
-	// One deadline for everything: a paused node accepts the connection and
-	// then says nothing.
-	probe, cancel := context.WithTimeout(ctx, driver.ProbeTimeout)
-	defer cancel()
-	conn, err := r.dialer.Dial(probe, addr, "")
+	// The dialer knows how long a connection may take, on a long line more than
+	// the questions.
+	conn, err := r.dialer.Dial(ctx, addr, "")
 	if err != nil {
 		return reading{err: err}
 	}
 	defer conn.Close()
-	m, err := Member(probe, conn, addr)
+	ctx, cancel := context.WithTimeout(ctx, driver.ProbeTimeout)
+	defer cancel()
+	m, err := Member(ctx, conn, addr)
 	if err == nil && r.more != nil {
 		err = r.more(ctx, conn, &m)
 	}
