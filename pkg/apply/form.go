@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"slices"
 	"strconv"
 	"time"
 
@@ -13,9 +14,20 @@ import (
 	"github.com/trib-dev/trib/pkg/plan"
 )
 
-// meetAgain is how long nodes that were told to meet may take before they are
-// told again: one round of MEETs leaves maps incomplete for many seconds.
-const meetAgain = 400 * time.Millisecond
+const (
+	// meetAgain is how long nodes that were told to meet may take before they are
+	// told again: one round of MEETs leaves maps incomplete for many seconds.
+	meetAgain = 400 * time.Millisecond
+
+	// fullMesh is up to how many nodes each is told to meet every other one. More
+	// would drown in handshakes.
+	fullMesh = 200
+
+	// patience is how long nodes may take to meet before it is said that they do
+	// not reach each other; large clusters, which lean on gossip, get more.
+	patience      = 3 * time.Second
+	patienceLarge = 15 * time.Second
+)
 
 func (r *runner) node(id cluster.NodeID) plan.Node { return plan.Node{ID: id, Addr: r.p.Addr(id)} }
 
@@ -66,7 +78,9 @@ func (r *runner) form(ctx context.Context, steps []int) error {
 		return err
 	}
 	var met time.Time
-	return r.await(ctx, "the nodes to meet each other", func(ctx context.Context) ([]string, error) {
+	blocked := false
+	begun := time.Now()
+	err = r.await(ctx, "the nodes to meet each other", func(ctx context.Context) ([]string, error) {
 		views, err := r.crew.views(ctx, r.p.Nodes)
 		if err != nil {
 			return nil, err
@@ -77,8 +91,21 @@ func (r *runner) form(ctx context.Context, steps []int) error {
 				return nil, err
 			}
 		}
-		return append(r.strangersIn(views), r.replicate(ctx, views, masters)...), nil
+		waiting := r.strangersIn(views)
+		if blocked = waiting != nil && time.Since(begun) > r.patience(); blocked {
+			waiting = unreached(r.p.Nodes, views)
+		}
+		return append(waiting, r.replicate(ctx, views, masters)...), nil
 	})
+	return onBus(err, blocked)
+}
+
+// patience is never so long that a wait ends without a diagnosis.
+func (r *runner) patience() time.Duration {
+	if len(r.p.Nodes) > fullMesh {
+		return min(patienceLarge, r.o.WaitTimeout/2)
+	}
+	return min(patience, r.o.WaitTimeout/2)
 }
 
 // endpoint is how a node is named in CLUSTER MEET: the servers resolve no host
@@ -121,9 +148,18 @@ func resolve(ctx context.Context, host string) (string, error) {
 // meet tells every node to meet those that it does not know yet, in one
 // pipeline each.
 func (r *runner) meet(ctx context.Context, views map[cluster.NodeID]cluster.View, endpoints map[cluster.NodeID]endpoint) error {
-	return each(r.p.Nodes, func(n plan.Node) error {
+	indices := make([]int, len(r.p.Nodes))
+	for i := range indices {
+		indices[i] = i
+	}
+	return each(indices, func(i int) error {
+		n := r.p.Nodes[i]
+		strangers := r.p.Strangers(views[n.ID])
+		if len(r.p.Nodes) > fullMesh {
+			strangers = r.chords(i, strangers)
+		}
 		var cmds []driver.Command
-		for _, stranger := range r.p.Strangers(views[n.ID]) {
+		for _, stranger := range strangers {
 			cmds = append(cmds, append(driver.Cmd("CLUSTER", "MEET"), endpoints[stranger.ID]...))
 		}
 		if len(cmds) == 0 {
@@ -131,6 +167,29 @@ func (r *runner) meet(ctx context.Context, views map[cluster.NodeID]cluster.View
 		}
 		return r.crew.order(ctx, n, cmds...)
 	})
+}
+
+// chords chooses whom of its strangers the i-th node meets in a large cluster:
+// going round the circle of all nodes from it, the first one, the second, the
+// fourth and so on. So the first round connects everybody with everybody over
+// few others, which gossip needs, and each later round meets some of those
+// whom gossip has not brought.
+func (r *runner) chords(i int, strangers []plan.Node) []plan.Node {
+	strange := make(map[cluster.NodeID]bool, len(strangers))
+	for _, n := range strangers {
+		strange[n.ID] = true
+	}
+	var chosen []plan.Node
+	passed, next := 0, 1
+	for _, n := range slices.Concat(r.p.Nodes[i:], r.p.Nodes[:i]) {
+		if !strange[n.ID] {
+			continue
+		}
+		if passed++; passed == next {
+			chosen, next = append(chosen, n), 2*next
+		}
+	}
+	return chosen
 }
 
 func (r *runner) strangersIn(views map[cluster.NodeID]cluster.View) []string {
