@@ -19,9 +19,9 @@ const (
 	// told again: one round of MEETs leaves maps incomplete for many seconds.
 	meetAgain = 400 * time.Millisecond
 
-	// fullMesh is up to how many nodes each is told to meet every other one. More
+	// defaultFullMesh is how many nodes can be told to meet every other one. More
 	// would drown in handshakes.
-	fullMesh = 200
+	defaultFullMesh = 200
 
 	// patience is how long nodes may take to meet before it is said that they do
 	// not reach each other; large clusters, which lean on gossip, get more.
@@ -102,7 +102,7 @@ func (r *runner) form(ctx context.Context, steps []int) error {
 
 // patience is never so long that a wait ends without a diagnosis.
 func (r *runner) patience() time.Duration {
-	if len(r.p.Nodes) > fullMesh {
+	if len(r.p.Nodes) > r.o.FullMesh {
 		return min(patienceLarge, r.o.WaitTimeout/2)
 	}
 	return min(patience, r.o.WaitTimeout/2)
@@ -155,7 +155,7 @@ func (r *runner) meet(ctx context.Context, views map[cluster.NodeID]cluster.View
 	return each(indices, func(i int) error {
 		n := r.p.Nodes[i]
 		strangers := r.p.Strangers(views[n.ID])
-		if len(r.p.Nodes) > fullMesh {
+		if len(r.p.Nodes) > r.o.FullMesh {
 			strangers = r.chords(i, strangers)
 		}
 		var cmds []driver.Command
