@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Measures trib beside redis-cli 7.0 in one run, on the same servers and data.
 #
-#   scripts/bench.sh [create6|create30|reshard]...     default: all; REPS=3
+#   scripts/bench.sh [create6|create30|create100|reshard]...     default: all; REPS=3
 #
 # Prints the median of each and the ratio. Lock, pre-flight and verification are
 # on. The runs are interleaved: whatever else the machine does hits both.
@@ -84,11 +84,12 @@ reshard() {
 }
 
 "$bin/redis-cli" --version
-for what in "${@:-create6 create30 reshard}"; do
+for what in "${@:-create6 create30 create100 reshard}"; do
   for one in $what; do
     case $one in
       create6) create "create --wait=joined of 6 nodes" 6 ;;
       create30) create "create --wait=joined of 30 nodes" 30 ;;
+      create100) reps=1 create "create --wait=joined of 100 nodes" 100 ;; # 100 servers are 1 GB
       reshard) reshard ;;
       *) echo "bench.sh: no benchmark $one" >&2; exit 2 ;;
     esac

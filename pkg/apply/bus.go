@@ -52,10 +52,14 @@ func unreached(nodes []plan.Node, views map[cluster.NodeID]cluster.View) []strin
 			out = append(out, fmt.Sprintf("%s does not reach %s on bus port %d%s", n.Addr, said[0].Addr, port[said[0].ID], andMore(len(said)-1)))
 		}
 	}
-	if len(out) > maxUnreached {
-		out = append(out[:maxUnreached], fmt.Sprintf("%d more of that kind", len(out)-maxUnreached))
+	return atMost(maxUnreached, out)
+}
+
+func atMost(n int, texts []string) []string {
+	if len(texts) <= n {
+		return texts
 	}
-	return out
+	return append(texts[:n:n], fmt.Sprintf("%d more of that kind", len(texts)-n))
 }
 
 func andMore(n int) string {

@@ -199,7 +199,7 @@ func (r *runner) strangersIn(views map[cluster.NodeID]cluster.View) []string {
 			waiting = append(waiting, fmt.Sprintf("%s (does not see %s)", n.Addr, someAddrs(strangers)))
 		}
 	}
-	return waiting
+	return atMost(maxUnreached, waiting)
 }
 
 func someAddrs(nodes []plan.Node) string {
