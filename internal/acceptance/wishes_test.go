@@ -119,6 +119,16 @@ func TestCreateFewMasters(t *testing.T) {
 	}
 }
 
+// TestCreateAlone makes a cluster of one node.
+func TestCreateAlone(t *testing.T) {
+	t.Parallel()
+	l := labtest.Start(t, labtest.Options{Nodes: 1})
+	create := []string{"create", "--yes", l.Addrs()[0]}
+	trib(t, create...).done(t, `^\[WARNING\] with 1 master no replica`)
+	whole(t, l)
+	trib(t, create...).done(t, "done already")
+}
+
 // TestCreateMixed: servers that cannot live together are refused before
 // anything is touched; those that can are joined with a warning.
 func TestCreateMixed(t *testing.T) {

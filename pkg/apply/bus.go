@@ -16,43 +16,55 @@ const maxUnreached = 10
 // and knows it only once that link has brought an answer. What holds for all
 // others is said once. Nodes without a view are not spoken for.
 func unreached(nodes []plan.Node, views map[cluster.NodeID]cluster.View) []string {
-	missing := make([][]plan.Node, len(nodes)) // by node: whom it does not reach
-	shunned := make(map[cluster.NodeID]int)
-	port := make(map[cluster.NodeID]int) // on which the others look for it
+	g := gaps{others: len(nodes) - 1, shunned: make(map[cluster.NodeID]int), port: make(map[cluster.NodeID]int)}
+	missing := make([][]plan.Node, len(nodes))
 	for i, n := range nodes {
-		v, answers := views[n.ID]
-		if !answers {
-			continue
+		if v, answers := views[n.ID]; answers {
+			missing[i] = unlinkedFrom(n, nodes, v)
 		}
-		missing[i] = unlinkedFrom(n, nodes, v)
 		for _, m := range missing[i] {
-			shunned[m.ID]++
-			port[m.ID] = busPort(m, v)
+			g.shunned[m.ID]++
+			g.port[m.ID] = busPort(m, views[n.ID])
 		}
 	}
-	others := len(nodes) - 1
 	var out []string
 	for _, n := range nodes {
-		if shunned[n.ID] == others {
-			out = append(out, fmt.Sprintf("no other node reaches %s on its bus port %d", n.Addr, port[n.ID]))
+		if g.byAll(n) {
+			out = append(out, fmt.Sprintf("no other node reaches %s on its bus port %d", n.Addr, g.port[n.ID]))
 		}
 	}
 	for i, n := range nodes {
-		var said []plan.Node
-		for _, m := range missing[i] {
-			if shunned[m.ID] < others {
-				said = append(said, m)
-			}
-		}
-		switch {
-		case len(said) == 0:
-		case len(missing[i]) == others:
-			out = append(out, fmt.Sprintf("%s reaches no other node's bus port", n.Addr))
-		default:
-			out = append(out, fmt.Sprintf("%s does not reach %s on bus port %d%s", n.Addr, said[0].Addr, port[said[0].ID], andMore(len(said)-1)))
+		if text := g.from(n, missing[i]); text != "" {
+			out = append(out, text)
 		}
 	}
 	return atMost(maxUnreached, out)
+}
+
+// gaps are the links that are missing.
+type gaps struct {
+	others  int                    // nodes beside any one
+	shunned map[cluster.NodeID]int // by how many a node is not reached
+	port    map[cluster.NodeID]int // on which they look for it
+}
+
+func (g gaps) byAll(n plan.Node) bool { return g.shunned[n.ID] > 0 && g.shunned[n.ID] == g.others }
+
+// from says whom n does not reach, beside those whom nobody does.
+func (g gaps) from(n plan.Node, missing []plan.Node) string {
+	var left []plan.Node
+	for _, m := range missing {
+		if !g.byAll(m) {
+			left = append(left, m)
+		}
+	}
+	switch {
+	case left == nil:
+		return ""
+	case len(missing) == g.others:
+		return fmt.Sprintf("%s reaches no other node's bus port", n.Addr)
+	}
+	return fmt.Sprintf("%s does not reach %s on bus port %d%s", n.Addr, left[0].Addr, g.port[left[0].ID], andMore(len(left)-1))
 }
 
 func atMost(n int, texts []string) []string {

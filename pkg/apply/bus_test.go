@@ -54,6 +54,7 @@ func TestUnreached(t *testing.T) {
 		want    []string
 	}{
 		{"all reach all", 3, "", nil},
+		{"a single node", 1, "", nil},
 		{"one direction", 3, "ab", []string{"a:7000 does not reach b:7001 on bus port 17001"}},
 		{"in handshake", 3, "aB", []string{"a:7000 does not reach b:7001 on bus port 17001"}},
 		{"several", 4, "ab ac", []string{"a:7000 does not reach b:7001 on bus port 17001, nor 1 more"}},
