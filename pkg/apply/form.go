@@ -65,7 +65,7 @@ func addSlots(slots cluster.SlotSet, byRange bool) driver.Command {
 
 // form lets the nodes meet, each every other, and makes replicas of those that
 // are to be ones as soon as they know their master. It ends when all of them
-// know each other.
+// know each other and each other's slots.
 func (r *runner) form(ctx context.Context, steps []int) error {
 	masters := make(map[cluster.NodeID]cluster.NodeID)
 	for _, i := range steps {
@@ -91,9 +91,12 @@ func (r *runner) form(ctx context.Context, steps []int) error {
 				return nil, err
 			}
 		}
-		waiting := r.strangersIn(views)
-		if blocked = waiting != nil && time.Since(begun) > r.patience(); blocked {
-			waiting = unreached(r.p.Nodes, views)
+		waiting := slices.Concat(r.strangersIn(views), r.unheardIn(views))
+		blocked = false
+		if waiting != nil && time.Since(begun) > r.patience() {
+			if apart := unreached(r.p.Nodes, views); apart != nil {
+				waiting, blocked = apart, true
+			}
 		}
 		return append(waiting, r.replicate(ctx, views, masters)...), nil
 	})
@@ -146,12 +149,15 @@ func resolve(ctx context.Context, host string) (string, error) {
 }
 
 // meet tells every node to meet those that it does not know yet, in one
-// pipeline each.
+// pipeline each; and owners of slots to meet again those that have not heard of
+// them. A node that was greeted before it knew the other one has missed what the
+// greeting says, and would hear it with the next ping only, seconds later.
 func (r *runner) meet(ctx context.Context, views map[cluster.NodeID]cluster.View, endpoints map[cluster.NodeID]endpoint) error {
 	indices := make([]int, len(r.p.Nodes))
 	for i := range indices {
 		indices[i] = i
 	}
+	deaf := r.unheard(views)
 	return each(indices, func(i int) error {
 		n := r.p.Nodes[i]
 		strangers := r.p.Strangers(views[n.ID])
@@ -159,7 +165,7 @@ func (r *runner) meet(ctx context.Context, views map[cluster.NodeID]cluster.View
 			strangers = r.chords(i, strangers)
 		}
 		var cmds []driver.Command
-		for _, stranger := range strangers {
+		for _, stranger := range append(strangers, deaf[n.ID]...) {
 			cmds = append(cmds, append(driver.Cmd("CLUSTER", "MEET"), endpoints[stranger.ID]...))
 		}
 		if len(cmds) == 0 {
@@ -197,6 +203,31 @@ func (r *runner) strangersIn(views map[cluster.NodeID]cluster.View) []string {
 	for _, n := range r.p.Nodes {
 		if strangers := r.p.Strangers(views[n.ID]); len(strangers) > 0 {
 			waiting = append(waiting, fmt.Sprintf("%s (does not see %s)", n.Addr, someAddrs(strangers)))
+		}
+	}
+	return atMost(maxUnreached, waiting)
+}
+
+// unheard are, by owner, the nodes that know it and not its slots.
+func (r *runner) unheard(views map[cluster.NodeID]cluster.View) map[cluster.NodeID][]plan.Node {
+	deaf := make(map[cluster.NodeID][]plan.Node)
+	for _, n := range r.p.Nodes {
+		for _, seen := range views[n.ID].Nodes {
+			owner, named := views[seen.ID]
+			if named && !seen.Slots.Equal(owner.Self().Slots) {
+				deaf[seen.ID] = append(deaf[seen.ID], n)
+			}
+		}
+	}
+	return deaf
+}
+
+func (r *runner) unheardIn(views map[cluster.NodeID]cluster.View) []string {
+	var waiting []string
+	deaf := r.unheard(views)
+	for _, owner := range r.p.Nodes {
+		if nodes := deaf[owner.ID]; len(nodes) > 0 {
+			waiting = append(waiting, fmt.Sprintf("%s (has not told its slots to %s)", owner.Addr, someAddrs(nodes)))
 		}
 	}
 	return atMost(maxUnreached, waiting)
