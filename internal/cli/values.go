@@ -128,34 +128,3 @@ func (n names) String() string {
 }
 
 func (n names) Type() string { return "NODE,NODE" }
-
-// pairs is a flag that says something of a node or a host, as NODE=WHAT; it may
-// be given several times.
-type pairs struct {
-	value *[]pair
-	form  string
-}
-
-type pair struct{ key, value string }
-
-func (p pairs) Set(s string) error {
-	key, value, ok := strings.Cut(s, "=")
-	if !ok || key == "" || value == "" {
-		return fmt.Errorf("want %s", p.form)
-	}
-	*p.value = append(*p.value, pair{key, value})
-	return nil
-}
-
-func (p pairs) String() string {
-	if p.value == nil {
-		return ""
-	}
-	texts := make([]string, len(*p.value))
-	for i, pair := range *p.value {
-		texts[i] = pair.key + "=" + pair.value
-	}
-	return strings.Join(texts, " ")
-}
-
-func (p pairs) Type() string { return p.form }

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"fmt"
 	"strconv"
 	"strings"
 
@@ -91,3 +92,34 @@ func (o *createOptions) readZones() (map[string]string, error) {
 }
 
 func hostOf(host string) string { return canonical(cluster.Addr{Host: host}).Host }
+
+// nodePairs is a flag that says something of a node or a host, as NODE=WHAT; it may
+// be given several times.
+type nodePairs struct {
+	value *[]pair
+	form  string
+}
+
+type pair struct{ key, value string }
+
+func (p nodePairs) Set(s string) error {
+	key, value, ok := strings.Cut(s, "=")
+	if !ok || key == "" || value == "" {
+		return fmt.Errorf("want %s", p.form)
+	}
+	*p.value = append(*p.value, pair{key, value})
+	return nil
+}
+
+func (p nodePairs) String() string {
+	if p.value == nil {
+		return ""
+	}
+	texts := make([]string, len(*p.value))
+	for i, pair := range *p.value {
+		texts[i] = pair.key + "=" + pair.value
+	}
+	return strings.Join(texts, " ")
+}
+
+func (p nodePairs) Type() string { return p.form }
