@@ -167,11 +167,12 @@ check100() {
 }
 
 "$bin/redis-cli" --version
-for what in "${@:-create6 create30 check100 reshard rebalance4 rebalance6 empty under_load orders memory}"; do
+for what in "${@:-create6 create30 create100 check100 reshard rebalance4 rebalance6 empty under_load orders memory}"; do
   for one in $what; do
     case $one in
       create6) create "create --wait=joined of 6 nodes" 6 ;;
       create30) create "create --wait=joined of 30 nodes" 30 ;;
+      create100) reps=1 create "create --wait=joined of 100 nodes" 100 ;; # 100 servers are 1 GB
       check100) check100 ;;
       reshard) beside "reshard 4096 slots with 250,000 keys" 3 loaded "${by_flags[@]}" -- "${by_cluster_flags[@]}" ;;
       rebalance4) beside "rebalance from 3 to 4 masters, 1M keys" 4 loaded rebalance SEED --use-empty-masters --yes -- "${evenly[@]}" ;;

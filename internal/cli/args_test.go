@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"errors"
+	"strings"
 	"testing"
 	"time"
 
@@ -10,6 +11,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/trib-dev/trib/pkg/apply"
+	"github.com/trib-dev/trib/pkg/cluster"
+	"github.com/trib-dev/trib/pkg/plan"
 )
 
 var errSeen = errors.New("seen")
@@ -120,6 +123,22 @@ func TestCreateSpellings(t *testing.T) {
 	}
 	if o := parse(t, "create", "h:1", "--wait=joined", "--wait-timeout", "2m").(createOptions); o.wait != apply.ReadyJoined || o.waitTimeout != 2*time.Minute {
 		t.Errorf("%+v", o)
+	}
+}
+
+func TestCreateWishes(t *testing.T) {
+	got := parse(t, strings.Fields("create --zone h=a [::1]:1 h:1 H:2 i:3 --zone [0:0::1]=b --zone i=b --slave-of H:1=i:3 "+
+		"--slots [0::1]:1=0-9,20 --weight h:2=3")...).(createOptions).wishes
+	v6, h1, h2, i3 := cluster.Addr{Host: "::1", Port: 1}, cluster.Addr{Host: "h", Port: 1}, cluster.Addr{Host: "H", Port: 2}, cluster.Addr{Host: "i", Port: 3}
+	want := plan.CreateOptions{
+		Addrs:     []cluster.Addr{v6, h1, h2, i3},
+		Zones:     map[string]string{"h": "a", "H": "a", "::1": "b", "i": "b"},
+		ReplicaOf: map[cluster.Addr]cluster.Addr{h1: i3},
+		Slots:     map[cluster.Addr]cluster.SlotSet{v6: cluster.SlotsOf(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 20)},
+		Weights:   map[cluster.Addr]int{h2: 3},
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
 	}
 }
 

@@ -193,9 +193,7 @@ func TestCreateRefusals(t *testing.T) {
 		addrs := addNodes(c, 3)
 		b.want(b.runLine("create "+addrs+" 127.0.0.1:1 127.0.0.1:2 --yes"), exitNoSeed)
 		b.wantErr("127.0.0.1:1 does not answer", "127.0.0.1:2 does not answer")
-		b.want(b.runLine("create 127.0.0.1:7001 127.0.0.1:7002 --yes"), exitStale)
-		b.want(b.runLine("create "+addrs+" --replicas 1 --yes"), exitStale)
-		b.wantErr("hint: name more nodes")
+		b.want(b.runLine("create "+addrs+" --replicas 3 --yes"), exitUsage)
 	})
 	onSim(t, sim.Options{Password: "right"}, func(t *testing.T, b *bench, c *sim.Cluster) {
 		addrs := addNodes(c, 3)

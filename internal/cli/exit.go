@@ -169,7 +169,7 @@ func overrideHint(e *apply.PreflightError) string {
 // hintFor is what to run next where nobody said it.
 func hintFor(err error) string {
 	if e, ok := errors.AsType[*hintError](err); ok {
-		return e.hint
+		return busHint(err) + e.hint
 	}
 	if is[*move.BigKeysError](err) {
 		return hintBigKeys
@@ -196,6 +196,15 @@ func hintFor(err error) string {
 		return "give the password in TRIB_PASSWORD, or let --askpass ask for it; --user names an ACL user"
 	case is[*observe.SeedError](err), is[*unreachableError](err):
 		return "see whether the server runs there, and whether this host may connect to it"
+	}
+	return ""
+}
+
+// busHint comes before any other: nothing helps until the nodes reach each other.
+func busHint(err error) string {
+	if e, ok := errors.AsType[*apply.WaitError](err); ok && e.Bus {
+		return "let every node reach every other one's bus port (its port + 10000 unless cluster-port or an announced port says otherwise), " +
+			"which firewalls often forget; then "
 	}
 	return ""
 }

@@ -67,3 +67,11 @@ func (s Style) glyph(n, width int) string {
 func (p *Page) ruler(label int) {
 	p.raw(p.style.dim(fmt.Sprintf("  %-*s  %-*d%d", label, "slots", p.style.cells()-5, 0, cluster.SlotCount-1)))
 }
+
+// branch leads from a master to its replica.
+func (s Style) branch() string {
+	if s.Unicode {
+		return "└─"
+	}
+	return "`-"
+}

@@ -79,6 +79,10 @@ func TestViews(t *testing.T) {
 		{"create-spread", CreatePlan{createPlan(t, "a:1 b:1 c:1 a:2 b:2 c:2", 1)}.Text},
 		{"create-siblings", CreatePlan{createPlan(t, "a:1 b:1 c:1 d:1 d:2 d:3 d:4 d:5 d:6", 2)}.Text},
 		{"create-bare", CreatePlan{createPlan(t, "a:1 b:1 c:1", 0)}.Text},
+		{"create-zones", CreatePlan{createWishes(t, "a:1 b:1 c:1 d:1 e:1 e:2 f:1", plan.CreateOptions{
+			Replicas: 1, Zones: map[string]string{"a": "x", "b": "x", "c": "y", "d": "y", "e": "z", "f": "z"},
+			Slots: map[cluster.Addr]cluster.SlotSet{{Host: "b", Port: 1}: cluster.SlotsOf(1, 3, 5, 7, 9, 11)},
+		})}.Text},
 		{"reshard-all", reshard(healthy(t), plan.ReshardOptions{To: id(2), Slots: 1001})},
 		{"reshard-one", reshard(healthy(t), plan.ReshardOptions{From: []cluster.NodeID{id(3)}, To: id(1), Slots: 1})},
 		{"reshard-everything", reshard(healthy(t), plan.ReshardOptions{From: []cluster.NodeID{id(3)}, To: id(1), Slots: 5461})},
@@ -115,23 +119,46 @@ func TestNarrowTerminal(t *testing.T) {
 	golden(t, "narrow.txt", got)
 }
 
+// TestLargeCreate: the picture of a large cluster fits on a screen or two.
+func TestLargeCreate(t *testing.T) {
+	var addrs []string
+	zones := make(map[string]string)
+	for i := range 100 {
+		host := fmt.Sprintf("10.0.0.%d", i%50+1)
+		zones[host] = string("abc"[i%50%3])
+		addrs = append(addrs, fmt.Sprintf("%s:%d", host, 7000+i/50))
+	}
+	picture := func(o plan.CreateOptions) string {
+		text := render(CreatePlan{createWishes(t, strings.Join(addrs, " "), o)}.Text)
+		return text[strings.Index(text, "\n\n"):]
+	}
+	golden(t, "create-large.txt", picture(plan.CreateOptions{Replicas: 1})+picture(plan.CreateOptions{Replicas: 1, Zones: zones}))
+}
+
 func createPlan(t *testing.T, addrs string, replicas int) plan.Plan {
 	t.Helper()
+	return createWishes(t, addrs, plan.CreateOptions{Replicas: replicas})
+}
+
+func createWishes(t *testing.T, addrs string, o plan.CreateOptions) plan.Plan {
+	t.Helper()
 	var s cluster.State
-	var o plan.CreateOptions
 	for i, text := range strings.Fields(addrs) {
 		addr, err := cluster.ParseAddr(text)
 		if err != nil {
 			t.Fatal(err)
 		}
-		view, err := cluster.ParseNodes(fmt.Sprintf("%s :%d@%d myself,master - 0 0 0 connected\n", id(i+1), addr.Port, addr.Port+10000))
+		id := id(i + 1)
+		if i >= 9 {
+			id = cluster.NodeID(fmt.Sprintf("%040x", i+1))
+		}
+		view, err := cluster.ParseNodes(fmt.Sprintf("%s :%d@%d myself,master - 0 0 0 connected\n", id, addr.Port, addr.Port+10000))
 		if err != nil {
 			t.Fatal(err)
 		}
-		s.Members = append(s.Members, cluster.Member{ID: id(i + 1), Addr: addr, View: view})
+		s.Members = append(s.Members, cluster.Member{ID: id, Addr: addr, View: view})
 		o.Addrs = append(o.Addrs, addr)
 	}
-	o.Replicas = replicas
 	p, err := plan.Create(s, o)
 	if err != nil {
 		t.Fatal(err)

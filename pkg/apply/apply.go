@@ -42,6 +42,7 @@ type Options struct {
 
 	Ready       Readiness     // for create; default ReadyOK
 	WaitTimeout time.Duration // for every wait; default 60 s
+	FullMesh    int           // for create: up to how many nodes all meet all; default 200
 }
 
 // Run carries out a plan. Its error is a *StaleError, a *PreflightError, a
@@ -86,6 +87,9 @@ func newRunner(p plan.Plan, o Options) *runner {
 	}
 	if o.WaitTimeout == 0 {
 		o.WaitTimeout = defaultWait
+	}
+	if o.FullMesh == 0 {
+		o.FullMesh = defaultFullMesh
 	}
 	if o.Observer == nil {
 		o.Observer = func(Event) {}

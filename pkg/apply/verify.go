@@ -18,13 +18,16 @@ func (r *runner) verify(ctx context.Context) error {
 	if r.p.Kind == plan.KindCreate {
 		what = "the cluster to be " + string(r.o.Ready)
 	}
-	return r.await(ctx, what, func(ctx context.Context) ([]string, error) {
+	unlinked := false
+	err := r.await(ctx, what, func(ctx context.Context) ([]string, error) {
 		s, err := r.observe(ctx)
 		if err != nil {
 			return nil, err
 		}
+		unlinked = len(unreached(r.p.Nodes, viewsOf(s))) > 0
 		return slices.Concat(r.undone(s), disagreeing(s), r.unready(s)), nil
 	})
+	return onBus(err, unlinked)
 }
 
 func (r *runner) undone(s cluster.State) []string {
@@ -66,20 +69,18 @@ func (r *runner) unready(s cluster.State) []string {
 		case m.View.Self().MasterID != "" && !m.Replication.LinkUp:
 			waiting = append(waiting, fmt.Sprintf("%s (has not got its master's data)", m.Addr))
 		}
-		waiting = append(waiting, unlinked(m)...)
 	}
-	return waiting
+	return append(waiting, unreached(r.p.Nodes, viewsOf(s))...)
 }
 
-// unlinked are the nodes that m has met and cannot reach over the cluster bus.
-func unlinked(m cluster.Member) []string {
-	var waiting []string
-	for _, n := range m.View.Nodes {
-		if !n.Linked && !n.Flags.Has(cluster.FlagMyself) {
-			waiting = append(waiting, fmt.Sprintf("%s (no bus link to %s, bus port %d)", m.Addr, n.Addr, n.BusPort))
+func viewsOf(s cluster.State) map[cluster.NodeID]cluster.View {
+	views := make(map[cluster.NodeID]cluster.View, len(s.Members))
+	for _, m := range s.Members {
+		if m.Reachable() {
+			views[m.ID] = m.View
 		}
 	}
-	return waiting
+	return views
 }
 
 // await polls until nobody is waited for, and says now and then who is. Its

@@ -38,6 +38,7 @@ type Plan struct {
 type Node struct {
 	ID   cluster.NodeID `json:"id"`
 	Addr cluster.Addr   `json:"addr"`
+	Zone string         `json:"zone,omitempty"` // where create was told
 }
 
 // Cost is what carrying out a plan amounts to.
@@ -88,7 +89,7 @@ func (p Plan) Describe(s Step) string {
 	case AssignSlots:
 		return fmt.Sprintf("assign %d slots (%s) to %s", s.Slots.Len(), s.Slots, p.Addr(s.Node))
 	case Join:
-		return fmt.Sprintf("join %d nodes", len(p.Nodes))
+		return "join " + count(len(p.Nodes), "node")
 	case Replicate:
 		return fmt.Sprintf("make %s a replica of %s", p.Addr(s.Node), p.Addr(s.Master))
 	case MoveSlots:
@@ -118,4 +119,4 @@ func fingerprint(facts []string) string {
 	return hex.EncodeToString(sum[:8])
 }
 
-func nodeOf(m cluster.Member) Node { return Node{m.ID, m.Addr} }
+func nodeOf(m cluster.Member) Node { return Node{ID: m.ID, Addr: m.Addr} }

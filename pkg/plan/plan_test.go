@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -23,7 +24,7 @@ type session struct {
 // the plan or the refusal.
 //
 //	state                          the cluster, see state_test.go
-//	create replicas=1              of the state's nodes in their order
+//	create replicas=1              of the state's nodes in their order; see createOptions
 //	reshard from=(a,b) to=c slots=9
 //	resume
 //	status                         of the last plan's steps in the last state
@@ -62,6 +63,8 @@ func (ses *session) run(t *testing.T, d *datadriven.TestData) string {
 	return ""
 }
 
+// createOptions reads replicas=1, addrs=(a,b), zones=(host=zone,...),
+// replica-of=(replica=master,...), slots=(addr=0-9,...) and weights=(addr=2,...).
 func createOptions(t *testing.T, d *datadriven.TestData, s cluster.State) plan.CreateOptions {
 	var o plan.CreateOptions
 	d.MaybeScanArgs(t, "replicas", &o.Replicas)
@@ -74,7 +77,22 @@ func createOptions(t *testing.T, d *datadriven.TestData, s cluster.State) plan.C
 			o.Addrs = append(o.Addrs, must(cluster.ParseAddr(a)))
 		}
 	}
+	o.Zones = wishes(d, "zones", func(host string) (string, error) { return host, nil }, func(zone string) (string, error) { return zone, nil })
+	o.ReplicaOf = wishes(d, "replica-of", cluster.ParseAddr, cluster.ParseAddr)
+	o.Slots = wishes(d, "slots", cluster.ParseAddr, cluster.ParseSlotSet)
+	o.Weights = wishes(d, "weights", cluster.ParseAddr, strconv.Atoi)
 	return o
+}
+
+func wishes[K comparable, V any](d *datadriven.TestData, name string, key func(string) (K, error), value func(string) (V, error)) map[K]V {
+	out := make(map[K]V)
+	if arg, ok := d.Arg(name); ok {
+		for _, wish := range arg.Vals {
+			k, v, _ := strings.Cut(wish, "=")
+			out[must(key(k))] = must(value(v))
+		}
+	}
+	return out
 }
 
 func reshardOptions(t *testing.T, d *datadriven.TestData) plan.ReshardOptions {

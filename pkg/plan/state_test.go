@@ -14,6 +14,7 @@ import (
 //	a 10.0.0.1:7000 0-5460 epoch=1 migrating=5:b,6:b importing=9:c keys=5:2,6:0 db0=2 functions=1
 //	b 10.0.0.2:7000 replica=a
 //	c 10.0.0.3:7000 down="i/o timeout"
+//	d 10.0.0.4:7000 server=valkey/9.1.0 databases=4
 //
 // The name becomes the id: "ab" is ababab..., forty digits. Everybody knows
 // everybody, unless one says knows=a,b (or knows=- for nobody); meets=a is a
@@ -73,7 +74,10 @@ func (n node) member(all []node) cluster.Member {
 		return m
 	}
 	m.View = must(cluster.ParseNodes(n.view(all)))
-	m.Databases, m.ClusterOK = []int{0}, true
+	m.Databases, m.ClusterOK = make([]int, max(n.number("databases"), 1)), true
+	if flavor, version, ok := strings.Cut(n.fields["server"], "/"); ok {
+		m.Server = cluster.Server{Flavor: flavor, Version: version}
+	}
 	m.Functions = int64(n.number("functions"))
 	for db := range 3 {
 		if keys := n.number(fmt.Sprintf("db%d", db)); keys > 0 {
