@@ -153,6 +153,9 @@ func TestDiagnosis(t *testing.T) {
 	t.Parallel()
 	w := admit(t)
 	trib(t, "check", w.Masters[0].Addr(), "--strict").done(t)
+	w.everywhere(t, "ACL", "SETUSER", "watcher", "on", ">pw", "-@all", "+ping", "+hello", "+auth", "+info",
+		"+cluster|nodes", "+cluster|info", "+cluster|countkeysinslot")
+	how{env: []string{"TRIB_USER=watcher", "TRIB_PASSWORD=pw"}}.run(t, "check", w.Masters[0].Addr(), "--strict").done(t)
 	var table strings.Builder
 	fmt.Fprintf(&table, "%-34s %-22s %-7s %s\n", "state", "redis-cli 7.0", "trib", "findings")
 	for _, a := range ailments() {
@@ -169,6 +172,24 @@ func TestDiagnosis(t *testing.T) {
 		}
 	}
 	t.Logf("the same states, as both see them:\n%s", &table)
+}
+
+// TestForeignKeysInEveryDatabase: a key in the last database of a node that does
+// not own its slot is found, where redis-cli looks into the first one only.
+func TestForeignKeysInEveryDatabase(t *testing.T) {
+	t.Parallel()
+	l := labtest.Start(t, labtest.Options{Server: "valkey-9.1", Nodes: 3, Config: []string{"cluster-databases 4"}})
+	w := &ward{Cluster: labtest.Form(t, l, 3, 0)}
+	replies, err := w.Dial(t, w.Masters[1].Node).Pipeline(
+		[]string{"CLUSTER", "SETSLOT", "100", "IMPORTING", w.Masters[0].ID}, []string{"SELECT", "3"}, []string{"ASKING"},
+		[]string{"SET", keyOf(100), "v"}, []string{"CLUSTER", "SETSLOT", "100", "STABLE"})
+	if err != nil || fmt.Sprint(replies[3]) != "OK" {
+		t.Fatal(err, replies)
+	}
+	o := w.check(t)
+	if !slices.Contains(o.codes, "foreign-keys") || !strings.Contains(o.evidence, "holds 1 keys of slots that it does not own: 100") {
+		t.Errorf("found %v: %s", o.codes, o.evidence)
+	}
 }
 
 // diagnose waits until trib finds what it should.
@@ -342,12 +363,12 @@ func (w *ward) join(t *testing.T, n *lab.Node) {
 	id := w.Text(t, n, "CLUSTER", "MYID")
 	labtest.Await(t, 20*time.Second, "all know the newcomer", func() error {
 		for _, m := range w.Members() {
-			if !strings.Contains(w.Text(t, m.Node, "CLUSTER", "NODES"), id) {
-				return fmt.Errorf("%s does not", m.Addr())
+			if nodes := w.Text(t, m.Node, "CLUSTER", "NODES"); !strings.Contains(nodes, id) || strings.Contains(nodes, "handshake") {
+				return fmt.Errorf("%s does not:\n%s", m.Addr(), nodes)
 			}
 		}
-		if got := strings.Count(w.Text(t, n, "CLUSTER", "NODES"), "\n"); got != 7 {
-			return fmt.Errorf("it knows %d nodes", got)
+		if nodes := w.Text(t, n, "CLUSTER", "NODES"); strings.Count(nodes, "\n") != 7 || strings.Contains(nodes, "handshake") {
+			return fmt.Errorf("it does not know all:\n%s", nodes)
 		}
 		return nil
 	})
