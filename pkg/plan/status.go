@@ -70,6 +70,16 @@ func (p Plan) judge(step Step, s cluster.State) (Status, string) {
 		return p.moveStatus(step, s)
 	case CloseSlots:
 		return p.closeStatus(step, s)
+	case Meet:
+		return p.meetStatus(step, s)
+	case CopyFunctions:
+		return p.copyStatus(step, s)
+	case Reset:
+		return p.resetStatus(step, s)
+	case Forget:
+		return p.forgetStatus(step, s)
+	case Failover:
+		return p.failoverStatus(step, s)
 	}
 	return Blocked, fmt.Sprintf("unknown action %q", step.Action)
 }
@@ -79,7 +89,7 @@ func (step Step) subjects() []cluster.NodeID {
 	switch step.Action {
 	case MoveSlots:
 		return []cluster.NodeID{step.From, step.To}
-	case Join:
+	case Join, Reset, Forget:
 		return nil
 	}
 	return []cluster.NodeID{step.Node}
