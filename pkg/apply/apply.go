@@ -117,7 +117,7 @@ func (r *runner) observe(ctx context.Context) (cluster.State, error) {
 // takeLock locks the masters; of a cluster yet to be formed, all nodes. The
 // context that it returns ends with the lock.
 func (r *runner) takeLock(ctx context.Context) (context.Context, func(), error) {
-	s, err := r.observe(ctx)
+	s, err := r.survey(ctx)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -149,7 +149,7 @@ func (r *runner) takeLock(ctx context.Context) (context.Context, func(), error) 
 // prepare looks again now that nobody else works here, and returns the steps
 // that are left to do. A blocked step means that the plan is stale.
 func (r *runner) prepare(ctx context.Context) ([]int, error) {
-	s, err := r.observe(ctx)
+	s, err := r.survey(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -235,7 +235,7 @@ func (r *runner) wave(todo []int) int {
 func (r *runner) do(ctx context.Context, steps []int) error {
 	for _, i := range steps {
 		step := r.p.Steps[i]
-		r.tell(Event{Kind: StepBegun, Step: i, Action: step.Action, Text: r.p.Describe(step)})
+		r.tell(Event{Kind: StepBegun, Step: i, Action: step.Action, Text: r.p.Describe(step), Nodes: r.subjects(step)})
 	}
 	if err := r.act(ctx, steps); err != nil {
 		return err
@@ -248,6 +248,9 @@ func (r *runner) do(ctx context.Context, steps []int) error {
 }
 
 func (r *runner) act(ctx context.Context, steps []int) error {
+	if do := r.memberAct(steps); do != nil {
+		return do(ctx, steps)
+	}
 	switch r.p.Steps[steps[0]].Action {
 	case plan.SetEpoch:
 		return r.setEpochs(ctx, steps)

@@ -2,6 +2,7 @@ package apply
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -19,11 +20,11 @@ func (r *runner) verify(ctx context.Context) error {
 		what = "the cluster to be " + string(r.o.Ready)
 	}
 	return r.await(ctx, what, func(ctx context.Context) ([]string, error) {
-		s, err := r.observe(ctx)
+		s, err := r.survey(ctx)
 		if err != nil {
 			return nil, err
 		}
-		return slices.Concat(r.undone(s), disagreeing(s), r.unready(s)), nil
+		return slices.Concat(r.undone(s), disagreeing(insiders(s)), r.unready(s), r.unjoined(s)), nil
 	})
 }
 
@@ -86,12 +87,19 @@ func unlinked(m cluster.Member) []string {
 // error is a *WaitError when the time is up; a failed look is one more thing to
 // wait for, since nodes come and go while a cluster changes.
 func (r *runner) await(ctx context.Context, what string, look func(context.Context) (waiting []string, err error)) error {
-	deadline := time.Now().Add(r.o.WaitTimeout)
+	return r.awaitFor(ctx, r.o.WaitTimeout, what, look)
+}
+
+func (r *runner) awaitFor(ctx context.Context, limit time.Duration, what string, look func(context.Context) (waiting []string, err error)) error {
+	deadline := time.Now().Add(limit)
 	notice := time.Now().Add(time.Second)
 	for {
 		waiting, err := look(ctx)
 		if err == nil && len(waiting) == 0 {
 			return nil
+		}
+		if refused, ok := errors.AsType[*refusedError](err); ok {
+			return refused.error
 		}
 		if err != nil {
 			waiting = []string{err.Error()}

@@ -72,6 +72,9 @@ func (p *Plan) mayLeave(s cluster.State, o DelNodeOptions, node cluster.Member, 
 		r.Hint = "trib check shows where they belong; FLUSHALL on that node discards them"
 		return r
 	}
+	if r := lastCopy(s, node); r != nil {
+		return r
+	}
 	return p.cannotBeTold(s, node)
 }
 

@@ -132,3 +132,16 @@ func (p Plan) stamp() Plan {
 	p.Fingerprint = fingerprint(facts)
 	return p
 }
+
+// lastCopy refuses to take a replica from a master that does not answer: it may
+// be the only one that still has the master's keys.
+func lastCopy(s cluster.State, node cluster.Member) *Refusal {
+	master := node.View.Self().MasterID
+	m, _ := s.Get(master)
+	if master == "" || m.Reachable() && m.ID != "" || slotsSeen(s, master).Empty() {
+		return nil
+	}
+	r := refuse("%s, the master of %s, does not answer: %s may have the only copy of its keys", m.Addr, node.Addr, node.Addr)
+	r.Hint = "bring the master back, or make a replica of it the master: trib failover --force"
+	return r
+}

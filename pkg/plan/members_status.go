@@ -84,6 +84,9 @@ func (p Plan) resetStatus(step Step, s cluster.State) (Status, string) {
 	case m.IsMaster() && m.Keys() > 0 && moved.Empty():
 		return Blocked, fmt.Sprintf("%s has %s", m.Addr, count(int(m.Keys()), "key"))
 	}
+	if r := lastCopy(s, m); r != nil {
+		return Blocked, r.Error()
+	}
 	return Ready, ""
 }
 

@@ -18,7 +18,7 @@ type ReparentOptions struct {
 func Reparent(s cluster.State, o ReparentOptions) (Plan, error) {
 	p := Plan{Version: Version, Kind: KindReplicate}
 	node, ok := s.Get(o.Node)
-	if r := unfitReplica(node, ok, o); r != nil {
+	if r := unfitReplica(s, node, ok, o); r != nil {
 		return Plan{}, r
 	}
 	master, ok := s.Get(o.Master)
@@ -41,7 +41,7 @@ func Reparent(s cluster.State, o ReparentOptions) (Plan, error) {
 	return p.stamp(), nil
 }
 
-func unfitReplica(node cluster.Member, known bool, o ReparentOptions) *Refusal {
+func unfitReplica(s cluster.State, node cluster.Member, known bool, o ReparentOptions) *Refusal {
 	switch {
 	case !known:
 		return refuse("there is no node %s", o.Node)
@@ -57,8 +57,10 @@ func unfitReplica(node cluster.Member, known bool, o ReparentOptions) *Refusal {
 		r := refuse("%s is a master with %s, which would be lost", node.Addr, count(int(node.Keys()), "key"))
 		r.Hint = "trib check shows where they belong; FLUSHALL on that node discards them"
 		return r
+	case node.View.Self().MasterID == o.Master:
+		return nil
 	}
-	return nil
+	return lastCopy(s, node)
 }
 
 // FailoverMode says how much a failover asks of the others.
