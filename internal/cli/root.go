@@ -68,11 +68,14 @@ func newRoot(app *App) *cobra.Command {
 		&cobra.Group{ID: groupBuild, Title: "Build:"},
 		&cobra.Group{ID: groupSlots, Title: "Slots:"},
 		&cobra.Group{ID: groupHealth, Title: "Health:"},
+		&cobra.Group{ID: groupTopology, Title: "Topology:"},
 		&cobra.Group{ID: groupMore, Title: "More:"},
 	)
 	root.AddCommand(
 		newCreateCmd(app, nil), newReshardCmd(app, nil), newResumeCmd(app, nil),
 		newCheckCmd(app, nil), newInfoCmd(app, nil),
+		newAddNodeCmd(app, nil), newDelNodeCmd(app, nil),
+		newReplicateCmd(app, nil), newFailoverCmd(app, nil), newForgetCmd(app, nil),
 		newLabCmd(app), newKeySlotCmd(app), newVersionCmd(app),
 	)
 	return root
@@ -80,10 +83,11 @@ func newRoot(app *App) *cobra.Command {
 
 // The groups of commands in the help.
 const (
-	groupBuild  = "build"
-	groupSlots  = "slots"
-	groupHealth = "health"
-	groupMore   = "more"
+	groupBuild    = "build"
+	groupSlots    = "slots"
+	groupHealth   = "health"
+	groupTopology = "topology"
+	groupMore     = "more"
 )
 
 // begin is what every command does first.

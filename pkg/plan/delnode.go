@@ -157,6 +157,15 @@ func seenMaster(s cluster.State, node cluster.Member) cluster.NodeID {
 // equal shares as can be.
 func evacuate(s cluster.State, o DelNodeOptions) (Plan, error) {
 	node, _ := s.Get(o.Node)
+	for _, id := range o.To {
+		m, ok := s.Get(id)
+		if r := unfitParent(m, ok, id); r != nil {
+			return Plan{}, r
+		}
+		if id == o.Node {
+			return Plan{}, refuse("%s cannot take its own slots", m.Addr)
+		}
+	}
 	targets := slices.DeleteFunc(s.Masters(), func(m cluster.Member) bool {
 		return m.ID == o.Node || !ownsSlots(m) && o.To == nil || o.To != nil && !slices.Contains(o.To, m.ID)
 	})

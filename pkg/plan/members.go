@@ -103,10 +103,14 @@ func addrs(members []cluster.Member) string {
 // first is asked for the others.
 func (p *Plan) enlist(members ...cluster.Member) {
 	for _, m := range members {
-		if !slices.Contains(p.Nodes, nodeOf(m)) {
+		if !p.lists(m.ID) {
 			p.Nodes = append(p.Nodes, nodeOf(m))
 		}
 	}
+}
+
+func (p *Plan) lists(id cluster.NodeID) bool {
+	return slices.ContainsFunc(p.Nodes, func(n Node) bool { return n.ID == id })
 }
 
 // others are the members who answer, but for some.

@@ -2,7 +2,6 @@ package plan
 
 import (
 	"fmt"
-	"slices"
 
 	"github.com/trib-dev/trib/pkg/cluster"
 )
@@ -98,9 +97,7 @@ func Promote(s cluster.State, o PromoteOptions) (Plan, error) {
 	}
 	p.enlist(node)
 	p.enlist(others(s, node.ID)...)
-	if !slices.Contains(p.Nodes, nodeOf(master)) {
-		p.Nodes = append(p.Nodes, nodeOf(master))
-	}
+	p.enlist(master)
 	p.Steps = []Step{{Action: Failover, Node: node.ID, Master: master.ID, Mode: o.Mode}}
 	p.foretellLoss(o.Mode, node, master)
 	return p.stamp(), nil
