@@ -50,7 +50,7 @@ interrupted is finished by running it again.` +
 		},
 	}
 	o.changeOptions.addFlags(cmd.Flags())
-	o.readyOptions.addFlags(cmd.Flags())
+	o.readyOptions.addFlags(cmd.Flags(), "95s")
 	f := cmd.Flags()
 	f.BoolVar(&o.replica, "replica", false, "they become replicas")
 	f.StringVar(&o.master, "master-id", "", "master of the replicas, by id or address (default: whoever needs one most)")

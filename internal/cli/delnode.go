@@ -49,7 +49,7 @@ was interrupted is finished by running it again.` +
 	}
 	o.changeOptions.addFlags(cmd.Flags())
 	o.moveOptions.addFlags(cmd)
-	o.addTimeout(cmd.Flags())
+	o.addTimeout(cmd.Flags(), "60s")
 	f := cmd.Flags()
 	f.BoolVar(&o.drain, "drain", false, "move its slots away first")
 	f.Var(names{&o.to}, "to", "masters that get the slots (default: all others)")

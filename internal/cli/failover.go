@@ -45,7 +45,7 @@ received. They are flags of their own; --yes does not imply them.` +
 		},
 	}
 	o.changeOptions.addFlags(cmd.Flags())
-	o.readyOptions.addFlags(cmd.Flags())
+	o.readyOptions.addFlags(cmd.Flags(), "60s")
 	f := cmd.Flags()
 	f.BoolVar(&o.force, "force", false, "do not ask the master, who may be dead; the other masters have to agree")
 	f.BoolVar(&o.takeover, "takeover", false, "ask nobody: for when most masters are dead")

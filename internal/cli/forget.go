@@ -47,7 +47,7 @@ looks again after a minute.` +
 		},
 	}
 	o.changeOptions.addFlags(cmd.Flags())
-	o.addTimeout(cmd.Flags())
+	o.addTimeout(cmd.Flags(), "60s")
 	cmd.Flags().BoolVar(&o.force, "force", false, "forget it although it is alive")
 	return cmd
 }

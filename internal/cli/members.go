@@ -48,16 +48,16 @@ type readyOptions struct {
 	waitTimeout time.Duration
 }
 
-func (o *readyOptions) addFlags(f *pflag.FlagSet) {
+func (o *readyOptions) addFlags(f *pflag.FlagSet, otherwise string) {
 	o.wait = apply.ReadyOK
 	f.Var(choice[apply.Readiness]{&o.wait, []string{string(apply.ReadyOK), string(apply.ReadyJoined)}}, "wait",
 		"for what to wait: until replicas have their master's data and new nodes serve, or only until all nodes know it")
 	f.Lookup("wait").NoOptDefVal = string(apply.ReadyOK)
-	o.addTimeout(f)
+	o.addTimeout(f, otherwise)
 }
 
-func (o *readyOptions) addTimeout(f *pflag.FlagSet) {
-	f.Var(span{&o.waitTimeout, 0}, "wait-timeout", "how long to wait for anything (default 60s)")
+func (o *readyOptions) addTimeout(f *pflag.FlagSet, otherwise string) {
+	f.Var(span{&o.waitTimeout, 0}, "wait-timeout", "how long to wait for anything (default "+otherwise+")")
 }
 
 func (o *readyOptions) engine() apply.Options {

@@ -49,7 +49,7 @@ all nodes know of it.` +
 		},
 	}
 	o.changeOptions.addFlags(cmd.Flags())
-	o.readyOptions.addFlags(cmd.Flags())
+	o.readyOptions.addFlags(cmd.Flags(), "60s")
 	addZoneFlag(cmd.Flags(), &o.zones)
 	return cmd
 }

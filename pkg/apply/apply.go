@@ -73,6 +73,8 @@ type runner struct {
 	crew    *crew
 	changed atomic.Bool // something was sent that may have changed the cluster
 	done    int         // steps
+	met     time.Time   // when nodes were last told to meet again
+	agreed  time.Time   // since when all agree
 }
 
 func newRunner(p plan.Plan, o Options) *runner {
@@ -81,6 +83,9 @@ func newRunner(p plan.Plan, o Options) *runner {
 	}
 	if o.WaitTimeout == 0 {
 		o.WaitTimeout = defaultWait
+		if p.Kind == plan.KindAddNode {
+			o.WaitTimeout = forgetWatch + defaultWait/2 // a node that has just been forgotten is shunned so long
+		}
 	}
 	if o.Observer == nil {
 		o.Observer = func(Event) {}

@@ -61,6 +61,8 @@ func (r *runner) memberAct(steps []int) func(context.Context, []int) error {
 		return r.follow
 	case action == plan.Reset:
 		return r.reset
+	case action == plan.Renew:
+		return r.renew
 	case action == plan.Forget:
 		return r.forget
 	case action == plan.Failover:
@@ -185,6 +187,26 @@ func (r *runner) resetIn(ctx context.Context, step plan.Step, s cluster.State) (
 	return []string{m.Addr.String()}, err
 }
 
+// renew gives a node that all have forgotten a new id.
+func (r *runner) renew(ctx context.Context, steps []int) error {
+	step := r.p.Steps[steps[0]]
+	return r.await(ctx, fmt.Sprintf("%s to have a new id", r.p.Addr(step.Node)), func(ctx context.Context) ([]string, error) {
+		s, err := r.survey(ctx)
+		if err != nil {
+			return nil, err
+		}
+		m, known := s.Get(step.Node)
+		switch {
+		case !known || !m.Reachable():
+			return nil, nil
+		case len(m.View.Nodes) > 1 || m.Keys() > 0:
+			return nil, &refusedError{fmt.Errorf("%s knows others again, or has keys", m.Addr)}
+		}
+		err = r.crew.order(ctx, r.node(step.Node), driver.Cmd("CLUSTER", "RESET", "HARD"))
+		return []string{m.Addr.String()}, err
+	})
+}
+
 // forgetWatch is longer than a forgotten node is banned for.
 const forgetWatch = 65 * time.Second
 
@@ -237,6 +259,46 @@ func (r *runner) forgetOnce(ctx context.Context, step plan.Step) ([]string, erro
 	return waiting, err
 }
 
+// rejoin lets nodes that have joined meet again those who have dropped them: for
+// a minute, servers from Redis 7.2 on pass on that a node was forgotten.
+func (r *runner) rejoin(ctx context.Context, s cluster.State) error {
+	met := true
+	for _, step := range r.p.Steps {
+		status, _ := r.p.Status(step, s)
+		met = met && (step.Action != plan.Meet || status == plan.Done)
+	}
+	if met || time.Since(r.met) < meetAgain {
+		return nil
+	}
+	r.met = time.Now()
+	views := make(map[cluster.NodeID]cluster.View)
+	for _, m := range s.Members {
+		views[m.ID] = m.View
+	}
+	endpoints, err := r.endpoints(ctx)
+	if err != nil {
+		return err
+	}
+	return r.meet(ctx, views, endpoints)
+}
+
+// lasting lets a membership that others may undo last a moment before it counts.
+func (r *runner) lasting(waiting []string) []string {
+	switch {
+	case r.p.Kind != plan.KindAddNode:
+		return waiting
+	case len(waiting) > 0:
+		r.agreed = time.Time{}
+		return waiting
+	case r.agreed.IsZero():
+		r.agreed = time.Now()
+	}
+	if time.Since(r.agreed) < settling {
+		return []string{"the new nodes (have only just joined)"}
+	}
+	return nil
+}
+
 // unjoined are the nodes that are what the plan wants them to be and that are
 // not yet seen so by all, or not yet ready for service where that is wanted.
 func (r *runner) unjoined(s cluster.State) []string {
@@ -249,6 +311,9 @@ func (r *runner) unjoined(s cluster.State) []string {
 		m, _ := s.Get(step.Node)
 		if step.Action == plan.Replicate || step.Action == plan.Failover {
 			waiting = append(waiting, misjudging(m, s)...)
+		}
+		if old, _ := s.Get(step.Master); step.Action == plan.Failover && old.Reachable() {
+			waiting = append(waiting, misjudging(old, s)...)
 		}
 		if ready {
 			waiting = append(waiting, unserving(step, m, s)...)
@@ -273,7 +338,7 @@ func unserving(step plan.Step, m cluster.Member, s cluster.State) []string {
 	var waiting []string
 	switch step.Action {
 	case plan.Meet:
-		return downAmong(m, s)
+		return append(downAmong(m, s), unlinkedWith(m, s)...)
 	case plan.Replicate:
 		return lagging(m)
 	case plan.Failover:
@@ -289,6 +354,19 @@ func lagging(m cluster.Member) []string {
 		return []string{fmt.Sprintf("%s (has not got its master's data)", m.Addr)}
 	}
 	return nil
+}
+
+// unlinkedWith are the members between whom and m no bus link is up.
+func unlinkedWith(m cluster.Member, s cluster.State) []string {
+	var waiting []string
+	for _, other := range s.Members {
+		there, known := m.View.Get(other.ID)
+		here, _ := other.View.Get(m.ID)
+		if other.ID != m.ID && other.Reachable() && known && !(there.Linked && here.Linked) {
+			waiting = append(waiting, fmt.Sprintf("%s (no bus link with %s)", other.Addr, m.Addr))
+		}
+	}
+	return waiting
 }
 
 // downAmong is m where it says that the cluster is down, and nobody else does.

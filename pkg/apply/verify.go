@@ -21,10 +21,13 @@ func (r *runner) verify(ctx context.Context) error {
 	}
 	return r.await(ctx, what, func(ctx context.Context) ([]string, error) {
 		s, err := r.survey(ctx)
+		if err == nil {
+			err = r.rejoin(ctx, s)
+		}
 		if err != nil {
 			return nil, err
 		}
-		return slices.Concat(r.undone(s), disagreeing(insiders(s)), r.unready(s), r.unjoined(s)), nil
+		return r.lasting(slices.Concat(r.undone(s), disagreeing(insiders(s)), r.unready(s), r.unjoined(s))), nil
 	})
 }
 

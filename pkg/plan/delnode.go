@@ -19,6 +19,10 @@ type DelNodeOptions struct {
 // for, its replicas to the masters that need them most, and it is made a
 // stranger before the others forget it: a living node that is only forgotten
 // comes back. Of a dead node there is nothing to reset.
+//
+// It keeps its id until all have forgotten it, since it is known by that, also
+// to who gives the same command again; then it gets a new one, since the others
+// shun the old one for a minute.
 func DelNode(s cluster.State, o DelNodeOptions) (Plan, error) {
 	p := Plan{Version: Version, Kind: KindDelNode}
 	node, ok := s.Get(o.Node)
@@ -41,14 +45,19 @@ func DelNode(s cluster.State, o DelNodeOptions) (Plan, error) {
 	if r := p.rehome(s, o, node); r != nil {
 		return Plan{}, r
 	}
-	if node.Reachable() {
-		p.Steps = append(p.Steps, Step{Action: Reset, Node: node.ID})
-	} else {
-		p.Warnings = append(p.Warnings, fmt.Sprintf("%s does not answer and is not reset: before it is started again, delete its nodes.conf", node.Addr))
-	}
-	p.Steps = append(p.Steps, Step{Action: Forget, Node: node.ID})
+	p.dismiss(node)
 	p.thinOut(s, node)
 	return p.stamp(), nil
+}
+
+func (p *Plan) dismiss(node cluster.Member) {
+	forget := Step{Action: Forget, Node: node.ID}
+	if !node.Reachable() {
+		p.Steps = append(p.Steps, forget)
+		p.Warnings = append(p.Warnings, fmt.Sprintf("%s does not answer and is not reset: before it is started again, delete its nodes.conf", node.Addr))
+		return
+	}
+	p.Steps = append(p.Steps, Step{Action: Reset, Node: node.ID}, forget, Step{Action: Renew, Node: node.ID})
 }
 
 // mayLeave refuses nodes that hold something, or whose removal would not last.

@@ -16,6 +16,8 @@ func (p Plan) describeMember(s Step) string {
 		return fmt.Sprintf("copy the functions of %s to %s", p.Addr(s.From), p.Addr(s.Node))
 	case Reset:
 		return fmt.Sprintf("reset %s: it forgets the cluster, and its data where it is a replica", p.Addr(s.Node))
+	case Renew:
+		return fmt.Sprintf("give %s a new id", p.Addr(s.Node))
 	case Forget:
 		return fmt.Sprintf("let every node forget %s (%s)", p.Addr(s.Node), s.Node)
 	case Failover:
@@ -70,16 +72,18 @@ func (p Plan) copyStatus(step Step, s cluster.State) (Status, string) {
 }
 
 // resetStatus: slots that the plan moves away before do not stand in the way.
+// Whom nobody knows, and who does not answer under its id, is a stranger; it
+// has a new id when it does not.
 func (p Plan) resetStatus(step Step, s cluster.State) (Status, string) {
 	m, known := s.Get(step.Node)
 	switch moved := p.movedFrom(step.Node); {
-	case !known:
+	case !known, !m.Reachable() && len(Knowing(s, m.ID)) == 0:
 		return Done, ""
 	case !m.Reachable():
 		return Blocked, fmt.Sprintf("%s does not answer", m.Addr)
 	case !m.Slots().Minus(moved).Empty():
 		return Blocked, fmt.Sprintf("%s has slots %s", m.Addr, m.Slots().Minus(moved))
-	case alone(m) && m.Slots().Empty():
+	case alone(m) && m.Slots().Empty() && step.Action == Reset:
 		return Done, ""
 	case m.IsMaster() && m.Keys() > 0 && moved.Empty():
 		return Blocked, fmt.Sprintf("%s has %s", m.Addr, count(int(m.Keys()), "key"))
@@ -98,6 +102,18 @@ func (p Plan) movedFrom(id cluster.NodeID) cluster.SlotSet {
 		}
 	}
 	return slots
+}
+
+// movedByLeaver reports whether a step moved slots away from a node that has
+// left since, as the plan wants it: it cannot be asked any more.
+func (p Plan) movedByLeaver(step Step, s cluster.State) bool {
+	leaves := slices.ContainsFunc(p.Steps, func(other Step) bool { return other.Action == Forget && other.Node == step.From })
+	if step.Action != MoveSlots || !leaves || len(Knowing(s, step.From)) > 0 {
+		return false
+	}
+	from, _ := s.Get(step.From)
+	to, _ := s.Get(step.To)
+	return from.Slots().Empty() && step.Slots.Minus(to.Slots()).Empty()
 }
 
 func (p Plan) forgetStatus(step Step, s cluster.State) (Status, string) {

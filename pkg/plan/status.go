@@ -24,6 +24,9 @@ func (s Status) String() string {
 // Status says where a step stands, and why where it is blocked. It judges the
 // step alone: that the steps before it come first is for who carries them out.
 func (p Plan) Status(step Step, s cluster.State) (Status, string) {
+	if p.movedByLeaver(step, s) {
+		return Done, ""
+	}
 	for _, id := range step.subjects() {
 		if m, ok := s.Get(id); !ok || !m.Reachable() {
 			return Blocked, fmt.Sprintf("%s does not answer", p.Addr(id))
@@ -74,7 +77,7 @@ func (p Plan) judge(step Step, s cluster.State) (Status, string) {
 		return p.meetStatus(step, s)
 	case CopyFunctions:
 		return p.copyStatus(step, s)
-	case Reset:
+	case Reset, Renew:
 		return p.resetStatus(step, s)
 	case Forget:
 		return p.forgetStatus(step, s)
@@ -89,7 +92,7 @@ func (step Step) subjects() []cluster.NodeID {
 	switch step.Action {
 	case MoveSlots:
 		return []cluster.NodeID{step.From, step.To}
-	case Join, Reset, Forget:
+	case Join, Reset, Renew, Forget:
 		return nil
 	}
 	return []cluster.NodeID{step.Node}
