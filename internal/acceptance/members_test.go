@@ -96,13 +96,15 @@ func TestMembersOnEveryServer(t *testing.T) {
 
 			trib(t, "del-node", seed, first.Addr(), "--yes").exit(t, 4).complains(t, "has 50 slots", "^hint: .*--drain")
 			trib(t, "del-node", seed, first.Addr(), "--drain", "--yes").done(t, `^\[OK\] Node `+id+` removed`)
-			c.joined(t, first)
 			h.intact(t)
 			trib(t, "del-node", seed, first.Addr(), "--drain", "--yes").done(t, "nothing to do")
 
 			trib(t, "replicate", seed, second.Addr(), c.Masters[1].Addr(), "--yes").done(t)
 			c.joined(t, first)
 			c.follows(t, second, c.Masters[1].ID)
+			trib(t, "del-node", seed, c.Replicas[2].ID, "--yes").done(t, "is left without a replica")
+			c.joined(t, first, c.Replicas[2].Node)
+			trib(t, "del-node", c.Replicas[2].Addr(), c.Replicas[2].Addr(), "--yes").exit(t, 4).complains(t, "^hint: name another node")
 			trib(t, "check", seed, "--strict").done(t)
 			unlocked(t, c.Lab)
 		})

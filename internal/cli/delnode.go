@@ -75,10 +75,13 @@ func (app *App) runDelNode(ctx context.Context, o *delNodeOptions) error {
 		return err
 	}
 	s, node, err := app.observeDying(ctx, a, o.seed, o.node, settling)
-	if err != nil && s.Members != nil && app.forgotten(ctx, a, s, o.node) {
-		return app.alreadyGone("del-node", plan.KindDelNode, o.node)
+	if err != nil && s.Members != nil {
+		var left bool
+		if node, left = app.outsider(ctx, a, &s, o.node); left {
+			return app.alreadyGone("del-node", plan.KindDelNode, o.node)
+		}
 	}
-	if err != nil {
+	if err != nil && node.ID == "" {
 		return err
 	}
 	wish := plan.DelNodeOptions{Node: node.ID, Drain: o.drain, Zones: o.zones}

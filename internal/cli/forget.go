@@ -62,8 +62,10 @@ func (app *App) runForget(ctx context.Context, o *forgetOptions) error {
 		patience = 0
 	}
 	s, node, err := app.observeDying(ctx, a, o.seed, o.node, patience)
-	if err != nil && s.Members != nil && app.forgotten(ctx, a, s, o.node) {
-		return app.alreadyGone("forget", plan.KindForget, o.node)
+	if err != nil && s.Members != nil {
+		if _, left := app.outsider(ctx, a, &s, o.node); left {
+			return app.alreadyGone("forget", plan.KindForget, o.node)
+		}
 	}
 	if err != nil {
 		return err

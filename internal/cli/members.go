@@ -101,19 +101,28 @@ func (app *App) observeDying(ctx context.Context, a access, from seed, name stri
 	}
 }
 
-// forgotten reports whether a name that no node answers to means one that has
-// left: a full id that nobody knows, or the address of a node that knows nobody.
-func (app *App) forgotten(ctx context.Context, a access, s cluster.State, name string) bool {
+// outsider looks for a node that the cluster does not know, or not any more,
+// under an address. left reports whether it has left: a full id that nobody
+// knows, or a node that knows nobody. One that still believes to be a member
+// comes back as a member of the state.
+func (app *App) outsider(ctx context.Context, a access, s *cluster.State, name string) (m cluster.Member, left bool) {
 	if _, err := cluster.ParseNodeID(name); err == nil {
-		return true
+		return m, true
 	}
 	addr, err := cluster.ParseAddr(name)
 	if err != nil {
-		return false
+		return m, false
 	}
-	m := observe.Nodes(ctx, a.reader(), []cluster.Addr{addr}).Members[0]
+	m = observe.Nodes(ctx, a.reader(), []cluster.Addr{addr}).Members[0]
 	if _, member := s.Get(m.ID); member || !m.Reachable() {
-		return false
+		return cluster.Member{}, false
 	}
-	return len(m.View.Nodes) == 1
+	for _, other := range s.Members {
+		if _, known := m.View.Get(other.ID); known {
+			s.Members = append(s.Members, m)
+			s.Sort()
+			return m, false
+		}
+	}
+	return cluster.Member{}, len(m.View.Nodes) == 1
 }

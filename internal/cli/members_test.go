@@ -116,3 +116,20 @@ func TestFailoverOfTheDead(t *testing.T) {
 		b.want(b.runLine("check 127.0.0.1:7002 --strict"), exitOK)
 	})
 }
+
+// TestDelNodeOfOneThatOthersForgot: a node that still believes to be a member is
+// reset when it is named by its address.
+func TestDelNodeOfOneThatOthersForgot(t *testing.T) {
+	onSim(t, sim.Options{}, func(t *testing.T, b *bench, c *sim.Cluster) {
+		nodes := c.Form(3, 1)
+		b.want(b.runLine("forget 127.0.0.1:7001 127.0.0.1:7006 --force --yes"), exitOK)
+		old := nodes[5].ID()
+		b.want(b.runLine("del-node 127.0.0.1:7001 127.0.0.1:7006 --yes"), exitOK)
+		b.wantOut("let every node forget 127.0.0.1:7006 (" + string(old) + ") (done)")
+		if nodes[5].ID() == old {
+			t.Error("the node was not reset")
+		}
+		b.want(b.runLine("del-node 127.0.0.1:7001 127.0.0.1:7006 --yes"), exitOK)
+		b.wantOut("nothing to do")
+	})
+}

@@ -237,7 +237,8 @@ func (r *runner) forgetOnce(ctx context.Context, step plan.Step) ([]string, erro
 	if err != nil {
 		return nil, err
 	}
-	if i := slices.IndexFunc(r.p.Steps, func(other plan.Step) bool { return other.Action == plan.Reset && other.Node == step.Node }); i >= 0 {
+	resets := func(other plan.Step) bool { return other.Action == plan.Reset && other.Node == step.Node }
+	if i := slices.IndexFunc(r.p.Steps, resets); i >= 0 && step.Master == "" {
 		if waiting, err := r.resetIn(ctx, r.p.Steps[i], s); err != nil || waiting != nil {
 			return waiting, err
 		}
@@ -245,7 +246,7 @@ func (r *runner) forgetOnce(ctx context.Context, step plan.Step) ([]string, erro
 	if status, why := r.p.Status(step, s); status == plan.Blocked {
 		return nil, &refusedError{&StaleError{[]string{why}}}
 	}
-	knowing := plan.Knowing(s, step.Node)
+	knowing := plan.ToForget(step, s)
 	err = each(knowing, func(m cluster.Member) error {
 		if _, met := m.View.Get(step.Node); !met {
 			return nil // a handshake has no id to forget, and ends by itself

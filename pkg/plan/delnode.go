@@ -45,17 +45,22 @@ func DelNode(s cluster.State, o DelNodeOptions) (Plan, error) {
 	if r := p.rehome(s, o, node); r != nil {
 		return Plan{}, r
 	}
-	p.dismiss(node)
+	p.dismiss(s, node)
 	p.thinOut(s, node)
 	return p.stamp(), nil
 }
 
-func (p *Plan) dismiss(node cluster.Member) {
+// dismiss ends a membership. A master without slots takes a replica that was
+// reset for its successor and follows it, on Valkey 8.1: so it forgets it first.
+func (p *Plan) dismiss(s cluster.State, node cluster.Member) {
 	forget := Step{Action: Forget, Node: node.ID}
 	if !node.Reachable() {
 		p.Steps = append(p.Steps, forget)
 		p.Warnings = append(p.Warnings, fmt.Sprintf("%s does not answer and is not reset: before it is started again, delete its nodes.conf", node.Addr))
 		return
+	}
+	if master, ok := s.Get(node.View.Self().MasterID); ok && !ownsSlots(master) {
+		p.Steps = append(p.Steps, Step{Action: Forget, Node: node.ID, Master: master.ID})
 	}
 	p.Steps = append(p.Steps, Step{Action: Reset, Node: node.ID}, forget, Step{Action: Renew, Node: node.ID})
 }

@@ -23,6 +23,13 @@ func Knowing(s cluster.State, id cluster.NodeID) []cluster.Member {
 	return out
 }
 
+// ToForget are the members that a forget step has still to be told to.
+func ToForget(step Step, s cluster.State) []cluster.Member {
+	return slices.DeleteFunc(Knowing(s, step.Node), func(m cluster.Member) bool {
+		return step.Master != "" && m.ID != step.Master
+	})
+}
+
 // met reports whether a view holds a node as met.
 func met(v cluster.View, id cluster.NodeID) bool {
 	n, ok := v.Get(id)

@@ -19,6 +19,9 @@ func (p Plan) describeMember(s Step) string {
 	case Renew:
 		return fmt.Sprintf("give %s a new id", p.Addr(s.Node))
 	case Forget:
+		if s.Master != "" {
+			return fmt.Sprintf("let its master %s forget %s first", p.Addr(s.Master), p.Addr(s.Node))
+		}
 		return fmt.Sprintf("let every node forget %s (%s)", p.Addr(s.Node), s.Node)
 	case Failover:
 		return fmt.Sprintf("make %s the master in place of %s%s", p.Addr(s.Node), p.Addr(s.Master), s.Mode.how())
@@ -117,7 +120,7 @@ func (p Plan) movedByLeaver(step Step, s cluster.State) bool {
 }
 
 func (p Plan) forgetStatus(step Step, s cluster.State) (Status, string) {
-	if len(Knowing(s, step.Node)) == 0 {
+	if len(ToForget(step, s)) == 0 {
 		return Done, ""
 	}
 	if kept := slotsSeen(s, step.Node).Minus(p.movedFrom(step.Node)); !kept.Empty() {

@@ -68,7 +68,7 @@ const (
 	CopyFunctions Action = "copy-functions" // From, Node: give a node without functions those of a master
 	Reset         Action = "reset"          // Node: make it a stranger to all others
 	Renew         Action = "renew"          // Node: give a stranger a new id, so that it may join again at once
-	Forget        Action = "forget"         // Node, Watch: every other node forgets it
+	Forget        Action = "forget"         // Node, Watch: every other node forgets it; Master: only that one does
 	Failover      Action = "failover"       // Node, Master, Mode: the replica takes its master's place
 )
 
