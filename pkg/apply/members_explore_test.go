@@ -47,14 +47,14 @@ const (
 func rites() []rite {
 	return []rite{
 		{
-			name: "add a replica", points: 6 + 1, outside: []int{fresh}, every: 2,
+			name: "add a replica", points: 6 + 1, outside: []int{fresh}, every: 4,
 			plan: func(s cluster.State, tr *trial) (plan.Plan, error) {
 				return plan.AddNode(s, plan.AddNodeOptions{New: tr.ids(fresh), Replica: true, Master: tr.id(masterB)})
 			},
 			wrong: func(tr *trial) string { return tr.want(7, map[int]int{fresh: masterB}) },
 		},
 		{
-			name: "add two masters with functions", points: 7 + 2, outside: []int{fresh, fresher}, every: 3,
+			name: "add two masters with functions", points: 7 + 2, outside: []int{fresh, fresher}, every: 7,
 			before: func(_ *testing.T, tr *trial) {
 				for _, m := range tr.nodes[:3] {
 					m.Functions("one", "two")
@@ -71,7 +71,7 @@ func rites() []rite {
 			wrong: func(tr *trial) string { return tr.want(5, map[int]int{replicaA: masterA}) },
 		},
 		{
-			name: "delete a master that has a replica", points: 1 + 1 + 7, every: 2,
+			name: "delete a master that has a replica", points: 1 + 1 + 7, every: 3,
 			before: func(t *testing.T, tr *trial) {
 				tr.must(t, func(s cluster.State) (plan.Plan, error) {
 					return plan.AddNode(s, plan.AddNodeOptions{New: tr.ids(fresh)})
@@ -84,7 +84,7 @@ func rites() []rite {
 			wrong: func(tr *trial) string { return tr.want(7, map[int]int{fresher: masterC}) },
 		},
 		{
-			name: "drain and delete a master", points: 8 + 1 + 6, every: 3,
+			name: "drain and delete a master", points: 8 + 1 + 6, every: 5,
 			before: func(t *testing.T, tr *trial) {
 				tr.must(t, func(s cluster.State) (plan.Plan, error) {
 					return plan.AddNode(s, plan.AddNodeOptions{New: tr.ids(fresh)})
