@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -10,6 +11,7 @@ import (
 
 	"github.com/trib-dev/trib/pkg/apply"
 	"github.com/trib-dev/trib/pkg/cluster"
+	"github.com/trib-dev/trib/pkg/driver"
 	"github.com/trib-dev/trib/pkg/observe"
 	"github.com/trib-dev/trib/pkg/plan"
 )
@@ -103,8 +105,8 @@ func (app *App) observeDying(ctx context.Context, a access, from seed, name stri
 
 // outsider looks for a node that the cluster does not know, or not any more,
 // under an address. left reports whether it has left: a full id that nobody
-// knows, or a node that knows nobody. One that still believes to be a member
-// comes back as a member of the state.
+// knows, or a node that knows nobody. One that still believes to be a member, or
+// has not got a new id yet, comes back as a member of the state.
 func (app *App) outsider(ctx context.Context, a access, s *cluster.State, name string) (m cluster.Member, left bool) {
 	if _, err := cluster.ParseNodeID(name); err == nil {
 		return m, true
@@ -117,12 +119,32 @@ func (app *App) outsider(ctx context.Context, a access, s *cluster.State, name s
 	if _, member := s.Get(m.ID); member || !m.Reachable() {
 		return cluster.Member{}, false
 	}
-	for _, other := range s.Members {
-		if _, known := m.View.Get(other.ID); known {
-			s.Members = append(s.Members, m)
-			s.Sort()
-			return m, false
-		}
+	ours := slices.ContainsFunc(s.Members, func(other cluster.Member) bool {
+		_, known := m.View.Get(other.ID)
+		return known
+	})
+	alone := len(m.View.Nodes) == 1
+	if ours || alone && app.remembersEpochs(ctx, a, addr) {
+		s.Members = append(s.Members, m)
+		s.Sort()
+		return m, false
 	}
-	return cluster.Member{}, len(m.View.Nodes) == 1
+	return cluster.Member{}, alone
+}
+
+// remembersEpochs reports whether a node was in a cluster once under its present
+// id: the epochs outlast a reset that leaves the id.
+func (app *App) remembersEpochs(ctx context.Context, a access, addr cluster.Addr) bool {
+	conn, err := a.reader().Dial(ctx, addr, "")
+	if err != nil {
+		return false
+	}
+	defer conn.Close()
+	reply, err := driver.Call(ctx, conn, "CLUSTER", "INFO")
+	if err != nil {
+		return false
+	}
+	text, _ := reply.Text()
+	info, err := cluster.ParseInfo(text)
+	return err == nil && info["cluster_current_epoch"] != "0"
 }

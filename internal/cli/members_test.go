@@ -133,3 +133,21 @@ func TestDelNodeOfOneThatOthersForgot(t *testing.T) {
 		b.wantOut("nothing to do")
 	})
 }
+
+// TestDelNodeKilledBeforeTheNewID: the same command, by address, goes on.
+func TestDelNodeKilledBeforeTheNewID(t *testing.T) {
+	onSim(t, sim.Options{}, func(t *testing.T, b *bench, c *sim.Cluster) {
+		nodes := c.Form(3, 1)
+		old := nodes[5].ID()
+		kill(c, 6) // a reset, and five who forget
+		b.want(b.runLine("del-node 127.0.0.1:7001 127.0.0.1:7006 --yes"), exitPartial)
+		b.dialer = c.Dialer()
+		c.Intercept(nil)
+		b.want(b.runLine("del-node 127.0.0.1:7001 127.0.0.1:7006 --yes"), exitOK)
+		if nodes[5].ID() == old {
+			t.Error("the node keeps its id")
+		}
+		b.want(b.runLine("del-node 127.0.0.1:7001 127.0.0.1:7006 --yes"), exitOK)
+		b.wantOut("nothing to do")
+	})
+}

@@ -101,16 +101,18 @@ func unfitMember(m cluster.Member, o AddNodeOptions) []string {
 	return nil
 }
 
-// burdens are what a node must not bring along.
+// burdens are what a node must not bring along. What a replica of a member has
+// is the member's: the others have only dropped the replica.
 func burdens(s cluster.State, m cluster.Member) []string {
 	var problems []string
 	self := m.View.Self()
+	_, ours := s.Get(self.MasterID)
 	for _, db := range m.Keyspace {
-		if db.Keys > 0 {
+		if db.Keys > 0 && !ours {
 			problems = append(problems, fmt.Sprintf("holds %s in database %d", count(int(db.Keys), "key"), db.DB))
 		}
 	}
-	if m.Functions > 0 {
+	if m.Functions > 0 && !ours {
 		problems = append(problems, fmt.Sprintf("node already contains functions (%d of them)", m.Functions))
 	}
 	if !self.Slots.Empty() {
@@ -119,7 +121,7 @@ func burdens(s cluster.State, m cluster.Member) []string {
 	if len(self.Migrating)+len(self.Importing) > 0 {
 		problems = append(problems, "has open slots")
 	}
-	if _, ours := s.Get(self.MasterID); self.MasterID != "" && !ours {
+	if self.MasterID != "" && !ours {
 		problems = append(problems, fmt.Sprintf("is a replica of %s", self.MasterID))
 	}
 	if n := foreigners(s, m.View); n > 0 {
@@ -190,7 +192,7 @@ func (p *Plan) addParents(s cluster.State, o AddNodeOptions) *Refusal {
 	}
 	var orphans []cluster.Member
 	for _, m := range o.members(s) {
-		if master, ok := s.Get(m.View.Self().MasterID); ok {
+		if master, ok := s.Get(m.View.Self().MasterID); ok && (o.Master == "" || o.Master == master.ID) {
 			follow(m, master)
 		} else {
 			orphans = append(orphans, m)
