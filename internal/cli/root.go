@@ -78,12 +78,15 @@ func newRoot(app *App) *cobra.Command {
 		&cobra.Group{ID: groupBuild, Title: "Build:"},
 		&cobra.Group{ID: groupSlots, Title: "Slots:"},
 		&cobra.Group{ID: groupHealth, Title: "Health:"},
+		&cobra.Group{ID: groupTopology, Title: "Topology:"},
 		&cobra.Group{ID: groupNodes, Title: "Nodes:"},
 		&cobra.Group{ID: groupMore, Title: "More:"},
 	)
 	root.AddCommand(
 		newCreateCmd(app, nil), newReshardCmd(app, nil), newResumeCmd(app, nil),
 		newCheckCmd(app, nil), newExplainCmd(app), newInfoCmd(app, nil),
+		newAddNodeCmd(app, nil), newDelNodeCmd(app, nil),
+		newReplicateCmd(app, nil), newFailoverCmd(app, nil), newForgetCmd(app, nil),
 		newCallCmd(app, nil), newLabCmd(app), newKeySlotCmd(app), newVersionCmd(app), newCompletionCmd(),
 	)
 	app.completeFlags(root)
@@ -92,11 +95,12 @@ func newRoot(app *App) *cobra.Command {
 
 // The groups of commands in the help.
 const (
-	groupBuild  = "build"
-	groupSlots  = "slots"
-	groupHealth = "health"
-	groupNodes  = "nodes"
-	groupMore   = "more"
+	groupBuild    = "build"
+	groupSlots    = "slots"
+	groupHealth   = "health"
+	groupTopology = "topology"
+	groupNodes    = "nodes"
+	groupMore     = "more"
 )
 
 // begin is what every command does first.

@@ -2,6 +2,7 @@ package apply
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -20,12 +21,15 @@ func (r *runner) verify(ctx context.Context) error {
 	}
 	unlinked := false
 	err := r.await(ctx, what, func(ctx context.Context) ([]string, error) {
-		s, err := r.observe(ctx)
+		s, err := r.survey(ctx)
+		if err == nil {
+			err = r.rejoin(ctx, s)
+		}
 		if err != nil {
 			return nil, err
 		}
 		unlinked = len(unreached(r.p.Nodes, viewsOf(s))) > 0
-		return slices.Concat(r.undone(s), disagreeing(s), r.unready(s)), nil
+		return r.lasting(slices.Concat(r.undone(s), disagreeing(insiders(s)), r.unready(s), r.unjoined(s))), nil
 	})
 	return onBus(err, unlinked)
 }
@@ -87,12 +91,19 @@ func viewsOf(s cluster.State) map[cluster.NodeID]cluster.View {
 // error is a *WaitError when the time is up; a failed look is one more thing to
 // wait for, since nodes come and go while a cluster changes.
 func (r *runner) await(ctx context.Context, what string, look func(context.Context) (waiting []string, err error)) error {
-	deadline := time.Now().Add(r.o.WaitTimeout)
+	return r.awaitFor(ctx, r.o.WaitTimeout, what, look)
+}
+
+func (r *runner) awaitFor(ctx context.Context, limit time.Duration, what string, look func(context.Context) (waiting []string, err error)) error {
+	deadline := time.Now().Add(limit)
 	notice := time.Now().Add(time.Second)
 	for {
 		waiting, err := look(ctx)
 		if err == nil && len(waiting) == 0 {
 			return nil
+		}
+		if refused, ok := errors.AsType[*refusedError](err); ok {
+			return refused.error
 		}
 		if err != nil {
 			waiting = []string{err.Error()}

@@ -20,6 +20,12 @@ const (
 	KindCreate  Kind = "create"  // form a cluster from fresh nodes
 	KindReshard Kind = "reshard" // move slots between masters
 	KindResume  Kind = "resume"  // finish what an interrupted operation left
+
+	KindAddNode   Kind = "add-node"  // let nodes join
+	KindDelNode   Kind = "del-node"  // let a node leave
+	KindReplicate Kind = "replicate" // make a node a replica
+	KindFailover  Kind = "failover"  // make a replica the master
+	KindForget    Kind = "forget"    // let all forget a node that is gone
 )
 
 // Plan is a list of steps, with what it relied on and what it will cost.
@@ -58,6 +64,13 @@ const (
 	Replicate   Action = "replicate"    // Node, Master: make a node without slots a replica
 	MoveSlots   Action = "move-slots"   // From, To, Slots: with their keys, under traffic
 	CloseSlots  Action = "close-slots"  // Node, Slots: clear open states that no longer mean anything
+
+	Meet          Action = "meet"           // Node: it and every other node of the plan meet
+	CopyFunctions Action = "copy-functions" // From, Node: give a node without functions those of a master
+	Reset         Action = "reset"          // Node: make it a stranger to all others
+	Renew         Action = "renew"          // Node: give a stranger a new id, so that it may join again at once
+	Forget        Action = "forget"         // Node, Watch: every other node forgets it; Master: only that one does
+	Failover      Action = "failover"       // Node, Master, Mode: the replica takes its master's place
 )
 
 // Step is one thing to do. Which fields are set depends on the action.
@@ -69,6 +82,8 @@ type Step struct {
 	From   cluster.NodeID  `json:"from,omitempty"`
 	To     cluster.NodeID  `json:"to,omitempty"`
 	Slots  cluster.SlotSet `json:"slots,omitzero"`
+	Mode   FailoverMode    `json:"mode,omitempty"`
+	Watch  bool            `json:"watch,omitempty"` // look again after a minute: it may come back
 }
 
 // Addr is where the plan's node id is reached.
@@ -97,7 +112,7 @@ func (p Plan) Describe(s Step) string {
 	case CloseSlots:
 		return fmt.Sprintf("clear the open state of slots %s on %s", s.Slots, p.Addr(s.Node))
 	}
-	return string(s.Action)
+	return p.describeMember(s)
 }
 
 // Refusal is a plan that cannot be made because of the cluster's state: a

@@ -27,6 +27,11 @@ type session struct {
 //	create replicas=1              of the state's nodes in their order; see createOptions
 //	reshard from=(a,b) to=c slots=9
 //	resume
+//	add-node new=(d,e) replica master=a zones=(10.0.0.1:east)
+//	del-node node=d drain to=(a,b)
+//	replicate node=d master=a
+//	failover node=d mode=force
+//	forget node=d force
 //	status                         of the last plan's steps in the last state
 //	json                           the last plan as it is saved
 func TestPlans(t *testing.T) {
@@ -50,6 +55,8 @@ func (ses *session) run(t *testing.T, d *datadriven.TestData) string {
 		return ses.plan(t, func() (plan.Plan, error) { return plan.Reshard(ses.s, reshardOptions(t, d)) })
 	case "resume":
 		return ses.plan(t, func() (plan.Plan, error) { return plan.Resume(ses.s) })
+	case "add-node", "del-node", "replicate", "failover", "forget":
+		return ses.plan(t, func() (plan.Plan, error) { return planMembers(t, d, ses.s) })
 	case "status":
 		return ses.status()
 	case "json":

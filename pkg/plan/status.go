@@ -24,6 +24,9 @@ func (s Status) String() string {
 // Status says where a step stands, and why where it is blocked. It judges the
 // step alone: that the steps before it come first is for who carries them out.
 func (p Plan) Status(step Step, s cluster.State) (Status, string) {
+	if p.movedByLeaver(step, s) {
+		return Done, ""
+	}
 	for _, id := range step.subjects() {
 		if m, ok := s.Get(id); !ok || !m.Reachable() {
 			return Blocked, fmt.Sprintf("%s does not answer", p.Addr(id))
@@ -70,6 +73,16 @@ func (p Plan) judge(step Step, s cluster.State) (Status, string) {
 		return p.moveStatus(step, s)
 	case CloseSlots:
 		return p.closeStatus(step, s)
+	case Meet:
+		return p.meetStatus(step, s)
+	case CopyFunctions:
+		return p.copyStatus(step, s)
+	case Reset, Renew:
+		return p.resetStatus(step, s)
+	case Forget:
+		return p.forgetStatus(step, s)
+	case Failover:
+		return p.failoverStatus(step, s)
 	}
 	return Blocked, fmt.Sprintf("unknown action %q", step.Action)
 }
@@ -79,7 +92,7 @@ func (step Step) subjects() []cluster.NodeID {
 	switch step.Action {
 	case MoveSlots:
 		return []cluster.NodeID{step.From, step.To}
-	case Join:
+	case Join, Reset, Renew, Forget:
 		return nil
 	}
 	return []cluster.NodeID{step.Node}
