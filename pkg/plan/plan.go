@@ -20,6 +20,7 @@ const (
 	KindCreate  Kind = "create"  // form a cluster from fresh nodes
 	KindReshard Kind = "reshard" // move slots between masters
 	KindResume  Kind = "resume"  // finish what an interrupted operation left
+	KindUndo    Kind = "undo"    // move the slots of another plan back
 )
 
 // Plan is a list of steps, with what it relied on and what it will cost.

@@ -26,6 +26,7 @@ type session struct {
 //	create replicas=1              of the state's nodes in their order
 //	reshard from=(a,b) to=c slots=9
 //	resume
+//	undo                           the last plan
 //	status                         of the last plan's steps in the last state
 //	json                           the last plan as it is saved
 func TestPlans(t *testing.T) {
@@ -49,6 +50,9 @@ func (ses *session) run(t *testing.T, d *datadriven.TestData) string {
 		return ses.plan(t, func() (plan.Plan, error) { return plan.Reshard(ses.s, reshardOptions(t, d)) })
 	case "resume":
 		return ses.plan(t, func() (plan.Plan, error) { return plan.Resume(ses.s) })
+	case "undo":
+		done := ses.p
+		return ses.plan(t, func() (plan.Plan, error) { return plan.Undo(done, ses.s) })
 	case "status":
 		return ses.status()
 	case "json":
