@@ -37,8 +37,9 @@ type Plan struct {
 
 // Node is a node that a plan names.
 type Node struct {
-	ID   cluster.NodeID `json:"id"`
-	Addr cluster.Addr   `json:"addr"`
+	ID    cluster.NodeID  `json:"id"`
+	Addr  cluster.Addr    `json:"addr"`
+	Slots cluster.SlotSet `json:"slots,omitzero"` // of a node that slots move between: what it had when the plan was made, for people
 }
 
 // Cost is what carrying out a plan amounts to.
@@ -119,4 +120,4 @@ func fingerprint(facts []string) string {
 	return hex.EncodeToString(sum[:8])
 }
 
-func nodeOf(m cluster.Member) Node { return Node{m.ID, m.Addr} }
+func nodeOf(m cluster.Member) Node { return Node{ID: m.ID, Addr: m.Addr} }

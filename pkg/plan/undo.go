@@ -75,8 +75,8 @@ func (u *undoer) add(from, to cluster.Member, slots cluster.SlotSet) {
 		return
 	}
 	for _, m := range []cluster.Member{from, to} {
-		if n := nodeOf(m); !slices.Contains(u.back.Nodes, n) {
-			u.back.Nodes = append(u.back.Nodes, n)
+		if u.back.Addr(m.ID) == (cluster.Addr{}) {
+			u.back.Nodes = append(u.back.Nodes, nodeOf(m))
 		}
 	}
 	u.back.Steps = append(u.back.Steps, Step{Action: MoveSlots, From: from.ID, To: to.ID, Slots: slots})
