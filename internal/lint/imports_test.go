@@ -29,6 +29,7 @@ var house = map[string][]string{
 	"internal/config":       {},
 	"internal/prompt":       {},
 	"internal/ui":           {"pkg/apply", "pkg/cluster", "pkg/health", "pkg/move", "pkg/plan", "internal/lab"},
+	"internal/journal":      {"pkg/apply", "pkg/cluster", "pkg/plan"},
 	"internal/sim":          {"pkg/cluster", "pkg/driver"},
 	"internal/lab":          {"internal/lab/resp"},
 	"internal/lab/resp":     {},
@@ -36,7 +37,7 @@ var house = map[string][]string{
 	"internal/chaos":        {"pkg/driver"},
 	"internal/acceptance":   {},
 	"internal/lint":         {},
-	"internal/cli":          {"pkg/apply", "pkg/cluster", "pkg/driver", "pkg/driver/goredis", "pkg/health", "pkg/lock", "pkg/move", "pkg/observe", "pkg/plan", "internal/config", "internal/lab", "internal/prompt", "internal/ui"},
+	"internal/cli":          {"pkg/apply", "pkg/cluster", "pkg/driver", "pkg/driver/goredis", "pkg/health", "pkg/lock", "pkg/move", "pkg/observe", "pkg/plan", "internal/config", "internal/journal", "internal/lab", "internal/prompt", "internal/ui"},
 	"cmd/trib":              {"internal/cli"},
 }
 
