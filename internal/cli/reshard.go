@@ -10,7 +10,6 @@ import (
 	"github.com/trib-dev/trib/internal/ui"
 	"github.com/trib-dev/trib/pkg/apply"
 	"github.com/trib-dev/trib/pkg/cluster"
-	"github.com/trib-dev/trib/pkg/health"
 	"github.com/trib-dev/trib/pkg/move"
 	"github.com/trib-dev/trib/pkg/observe"
 	"github.com/trib-dev/trib/pkg/plan"
@@ -132,14 +131,7 @@ func (app *App) observeFit(ctx context.Context, a access, from seed) (cluster.St
 	if err := app.countForCheck(ctx, a, s); err != nil {
 		return s, err
 	}
-	var reasons []string
-	for _, f := range health.Blocking(health.Check(s)) {
-		reasons = append(reasons, string(f.Code)+": "+f.Summary)
-	}
-	if reasons != nil {
-		return s, &hintError{&unfitError{reasons}, "trib check " + from.addr.String() + " shows what to do about it"}
-	}
-	return s, nil
+	return s, unfit(s, from.addr)
 }
 
 // resolve finds the nodes behind the names.

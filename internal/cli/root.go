@@ -44,6 +44,7 @@ Environment:
   TRIB_PASSWORD   password (also TRIB_AUTH, VALKEYCLI_AUTH, REDISCLI_AUTH)
   TRIB_USER       ACL user
   TRIB_YES=1      as --yes (also VALKEYCLI_CLUSTER_YES, REDISCLI_CLUSTER_YES)
+  TRIB_STATE_DIR  as --state-dir
   NO_COLOR        as --no-color`
 
 func newRoot(app *App) *cobra.Command {
@@ -67,11 +68,13 @@ func newRoot(app *App) *cobra.Command {
 	root.AddGroup(
 		&cobra.Group{ID: groupBuild, Title: "Build:"},
 		&cobra.Group{ID: groupSlots, Title: "Slots:"},
+		&cobra.Group{ID: groupPlans, Title: "Plans:"},
 		&cobra.Group{ID: groupHealth, Title: "Health:"},
 		&cobra.Group{ID: groupMore, Title: "More:"},
 	)
 	root.AddCommand(
 		newCreateCmd(app, nil), newReshardCmd(app, nil), newResumeCmd(app, nil),
+		newPlanCmd(app), newApplyCmd(app, nil), newUndoCmd(app, nil), newStatusCmd(app, nil),
 		newCheckCmd(app, nil), newInfoCmd(app, nil),
 		newLabCmd(app), newKeySlotCmd(app), newVersionCmd(app),
 	)
@@ -82,12 +85,14 @@ func newRoot(app *App) *cobra.Command {
 const (
 	groupBuild  = "build"
 	groupSlots  = "slots"
+	groupPlans  = "plans"
 	groupHealth = "health"
 	groupMore   = "more"
 )
 
 // begin is what every command does first.
-func (app *App) begin(*cobra.Command, []string) error {
+func (app *App) begin(cmd *cobra.Command, args []string) error {
+	app.line = commandLine(cmd, args)
 	app.Terminal.Format = app.global.output
 	if app.global.noColor {
 		app.Terminal.NoColor()

@@ -11,6 +11,7 @@ import (
 
 	"github.com/trib-dev/trib/pkg/apply"
 	"github.com/trib-dev/trib/pkg/cluster"
+	"github.com/trib-dev/trib/pkg/plan"
 )
 
 // Run is a journal as it was read.
@@ -54,10 +55,23 @@ func parse(path string, text []byte) (Run, error) {
 	if r.Schema != Schema {
 		return r, fmt.Errorf("%s is not a journal of version %d", path, Schema)
 	}
+	if err := sound(r.Plan); err != nil {
+		return r, fmt.Errorf("%s: %w", path, err)
+	}
 	for _, e := range r.Steps {
 		r.Keys += e.Keys
 	}
 	return r, nil
+}
+
+// sound holds a plan to what is asked of any plan from a file.
+func sound(p plan.Plan) error {
+	text, err := json.Marshal(p)
+	if err != nil {
+		return err
+	}
+	_, err = plan.Parse(text)
+	return err
 }
 
 func (r *Run) take(l line) {

@@ -180,13 +180,18 @@ func (g *Progress) steps() string {
 
 const meterCells = 24
 
+// meter is "[######------]".
+func meter(done, total int) string {
+	full := meterCells * min(done, total) / max(total, 1)
+	return "[" + strings.Repeat("#", full) + strings.Repeat("-", meterCells-full) + "]"
+}
+
 // moving is "[####----] 512/1000 slots, 12,345 keys, 3,400 keys/s, 12s left".
 func (g *Progress) moving() string {
 	slots, keys := g.sums()
 	elapsed := g.now().Sub(g.began)
-	full := meterCells * slots / max(g.total, 1)
 	parts := []string{
-		fmt.Sprintf("[%s%s] %d/%d slots", strings.Repeat("#", full), strings.Repeat("-", meterCells-full), slots, g.total),
+		fmt.Sprintf("%s %d/%d slots", meter(slots, g.total), slots, g.total),
 		count(keys, "key"),
 	}
 	if seconds := elapsed.Seconds(); seconds >= 1 {

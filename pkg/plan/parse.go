@@ -216,6 +216,9 @@ func (p Plan) check() error {
 }
 
 func (p Plan) checkNodes() error {
+	if len(p.Steps) > 0 && len(p.Nodes) == 0 {
+		return wrong("nodes", "there are steps and no nodes")
+	}
 	seen := make(map[cluster.NodeID]bool)
 	for i, n := range p.Nodes {
 		path := fmt.Sprintf("nodes[%d]", i)

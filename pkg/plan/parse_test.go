@@ -97,6 +97,7 @@ func TestParseRefuses(t *testing.T) {
 		{"field in capitals", `"kind"`, `"KIND"`, "KIND: unknown"},
 		{"missing field", `"fingerprint":"f",`, ``, "fingerprint: missing"},
 		{"missing cost", `,"keys":0`, ``, "cost.keys: missing"},
+		{"no nodes", good, `{"version":1,"kind":"create","fingerprint":"","nodes":[],"steps":[{"action":"join"}],"cost":{"slots":0,"keys":0}}`, "nodes: there are steps"},
 		{"short id", `"id":"` + a, `"id":"abc`, `nodes[0].id: "abc" is not a node id`},
 		{"id in capitals", `"id":"` + a, `"id":"` + strings.ToUpper(a), "nodes[0].id: "},
 		{"node twice", `"id":"` + b, `"id":"` + a, "nodes[1].id: " + a + " stands twice"},
