@@ -79,21 +79,25 @@ func read(text []byte) (Plan, error) {
 		return Plan{}, syntax("", err)
 	}
 	p := raw.Plan
-	for i, text := range raw.Nodes {
-		var n Node
-		if err := decode(text, &n); err != nil {
-			return Plan{}, syntax(fmt.Sprintf("nodes[%d]", i), err)
-		}
-		p.Nodes = append(p.Nodes, n)
+	var err error
+	if p.Nodes, err = decodeList[Node]("nodes", raw.Nodes); err != nil {
+		return Plan{}, err
 	}
-	for i, text := range raw.Steps {
-		var s Step
-		if err := decode(text, &s); err != nil {
-			return Plan{}, syntax(fmt.Sprintf("steps[%d]", i), err)
-		}
-		p.Steps = append(p.Steps, s)
+	p.Steps, err = decodeList[Step]("steps", raw.Steps)
+	return p, err
+}
+
+func decodeList[T any](name string, raw []json.RawMessage) ([]T, error) {
+	if raw == nil {
+		return nil, nil
 	}
-	return p, nil
+	list := make([]T, len(raw))
+	for i, text := range raw {
+		if err := decode(text, &list[i]); err != nil {
+			return nil, syntax(fmt.Sprintf("%s[%d]", name, i), err)
+		}
+	}
+	return list, nil
 }
 
 // decode reads one JSON value and nothing after it. Numbers keep their digits.
