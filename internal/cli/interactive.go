@@ -21,16 +21,22 @@ func (app *App) asks(o *changeOptions) bool {
 // to choose from, and by lines as redis-trib did.
 func (app *App) askReshard(ctx context.Context, s cluster.State, o *reshardOptions) error {
 	d := dialogue{app.Prompter, app, s, o}
-	for _, missing := range []struct {
-		is  bool
-		ask func(context.Context) error
-	}{{o.slots == 0, d.slots}, {o.to == "", d.target}, {len(o.from) == 0, d.sources}} {
-		if !missing.is {
+	for _, q := range []struct {
+		missing bool
+		ask     func(context.Context) error
+		option  func() string
+	}{
+		{o.slots == 0, d.slots, func() string { return fmt.Sprintf("--slots=%d", o.slots) }},
+		{o.to == "", d.target, func() string { return "--to=" + o.to }},
+		{len(o.from) == 0, d.sources, func() string { return "--from=" + strings.Join(o.from, ",") }},
+	} {
+		if !q.missing {
 			continue
 		}
-		if err := missing.ask(ctx); err != nil {
+		if err := q.ask(ctx); err != nil {
 			return unanswered(ctx, err)
 		}
+		app.line = append(app.line, q.option()) // as if it had been given
 	}
 	return nil
 }

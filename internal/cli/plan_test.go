@@ -161,7 +161,7 @@ func TestJournalOfAKilledRun(t *testing.T) {
 
 			b.want(b.runLine("status 127.0.0.1:7002"), exitOK)
 			b.wantOut("[OK] Nobody works on this cluster.", "interrupted by test:1", "/400 slots", "-> trib resume 127.0.0.1:7002",
-				"trib reshard 127.0.0.1:7001 --from=127.0.0.1:7001 --slots=400 --to=127.0.0.1:7003 --yes=true")
+				"trib reshard 127.0.0.1:7001 --from=127.0.0.1:7001 --slots=400 --to=127.0.0.1:7003 --yes")
 			resume := "resume 127.0.0.1:7002 --yes"
 			if !journaled {
 				resume += " --no-journal"

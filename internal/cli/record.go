@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"runtime"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -128,16 +129,19 @@ func commandLine(cmd *cobra.Command, args []string) []string {
 	for _, arg := range args {
 		line = append(line, withoutUser(arg))
 	}
-	cmd.Flags().Visit(func(f *pflag.Flag) {
-		value := f.Value.String()
-		for _, secret := range secretFlags {
-			if f.Name == secret {
-				value = "***"
-			}
-		}
-		line = append(line, fmt.Sprintf("--%s=%s", f.Name, value))
-	})
+	cmd.Flags().Visit(func(f *pflag.Flag) { line = append(line, option(f)) })
 	return line
+}
+
+func option(f *pflag.Flag) string {
+	switch value := f.Value.String(); {
+	case slices.Contains(secretFlags, f.Name):
+		return "--" + f.Name + "=***"
+	case f.Value.Type() == "bool" && value == "true":
+		return "--" + f.Name
+	default:
+		return "--" + f.Name + "=" + value
+	}
 }
 
 // withoutUser takes user and password out of an address.

@@ -22,7 +22,24 @@ func (v ResumePlan) Text(p *Page) {
 	if v.Plan.Cost.Slots > 0 {
 		p.Line("%s", cost(v.Plan))
 	}
+	if left := v.remaining(); left < v.Plan.Cost.Slots {
+		p.Line("Of these, %s are left.", count(int64(left), "slot"))
+	}
 	p.remarks(v.Plan)
+}
+
+func (v ResumePlan) remaining() int {
+	left := 0
+	for _, s := range v.Plan.Steps {
+		switch {
+		case s.Action != plan.MoveSlots:
+		case v.State.Members == nil:
+			left += s.Slots.Len()
+		default:
+			left += plan.Remaining(s, v.State).Len()
+		}
+	}
+	return left
 }
 
 // left says how much of a step is not done, where it was begun.
