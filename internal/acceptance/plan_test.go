@@ -122,7 +122,7 @@ func TestStatusAndResume(t *testing.T) {
 		t.Errorf("killed, from elsewhere: %+v", v)
 	}
 
-	trib(t, "resume", seed, "--yes", "--state-dir", state).done(t)
+	t.Log(trib(t, "resume", seed, "--yes", "--state-dir", state).done(t))
 	soonWhole(t, c.Lab).exactly(t, before, before.at(m[0].Addr()).self.slots[:3000], m[1].Addr())
 	h.intact(t)
 	trib(t, "resume", seed, "--yes", "--state-dir", state).done(t, "nothing to resume")

@@ -145,15 +145,16 @@ func owned(b *bench, node int) int {
 
 // TestJournalOfAKilledRun promises that resume finishes the whole plan of a run
 // that was killed, where its journal is at hand, and only what is open where it
-// is not.
+// is not. It is killed at every command that ends a window of slots.
 func TestJournalOfAKilledRun(t *testing.T) {
-	for _, journaled := range []bool{true, false} {
+	for at := range 12 {
+		journaled := at%5 > 0
 		onSim(t, sim.Options{}, func(t *testing.T, b *bench, c *sim.Cluster) {
 			b.env["TRIB_STATE_DIR"] = filepath.Join(t.TempDir(), "state")
 			c.Form(3, 1)
 			had := owned(b, 0)
 			fill(t, c, 30)
-			kill(c, 25)
+			kill(c, 25+at)
 			b.want(b.runLine(moveLine+" --yes"), exitPartial)
 			b.wantErr("hint: trib resume 127.0.0.1:7001")
 			b.dialer = c.Dialer()
@@ -169,7 +170,7 @@ func TestJournalOfAKilledRun(t *testing.T) {
 			b.want(b.runLine(resume), exitOK)
 			moved := had - owned(b, 0)
 			if (moved == 400) != journaled || moved == 0 {
-				t.Errorf("journal %v: %d slots moved", journaled, moved)
+				t.Errorf("killed at %d, journal %v: %d slots moved:\n%s", 25+at, journaled, moved, &b.out)
 			}
 			if journaled {
 				b.want(b.runLine("resume 127.0.0.1:7002"), exitOK)

@@ -140,15 +140,24 @@ func (app *App) continuation(ctx context.Context, a access, o *resumeOptions, ru
 	return c, true, nil
 }
 
-// beside is a step to finish open slots that is no part of a plan.
+// beside is a step to finish open slots that no move of a plan does on its way.
 func beside(p, open plan.Plan) string {
 	for _, o := range open.Steps {
 		part := slices.ContainsFunc(p.Steps, func(s plan.Step) bool {
-			return s.Action == o.Action && s.From == o.From && s.To == o.To && s.Node == o.Node && o.Slots.Minus(s.Slots).Empty()
+			return s.Action == plan.MoveSlots && o.Slots.Minus(s.Slots).Empty() && isPart(o, s)
 		})
 		if !part {
 			return open.Describe(o)
 		}
 	}
 	return ""
+}
+
+// isPart reports whether a step to finish open slots is what a move of them
+// would do: move them the same way, or clear what is left of that.
+func isPart(o, move plan.Step) bool {
+	if o.Action == plan.CloseSlots {
+		return o.Node == move.From || o.Node == move.To
+	}
+	return o.Action == plan.MoveSlots && o.From == move.From && o.To == move.To
 }
