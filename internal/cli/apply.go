@@ -31,7 +31,7 @@ func (o *planOptions) complete(args []string) (err error) {
 
 func (o *planOptions) addFlags(cmd *cobra.Command) {
 	o.changeOptions.addFlags(cmd.Flags())
-	o.moveOptions.addFlags(cmd)
+	o.moveOptions.addFlags(cmd.Flags())
 }
 
 func newApplyCmd(app *App, run func(context.Context, *planOptions) error) *cobra.Command {
@@ -89,7 +89,7 @@ func (o *planOptions) change(p plan.Plan, s cluster.State, a access, command, qu
 		command: command, options: &o.changeOptions, access: a, plan: p, state: s,
 		show:     picture(p, s),
 		question: question,
-		apply:    apply.Options{Move: o.engine()},
+		apply:    o.moveOptions.apply(),
 		after:    ui.Check.Verdict,
 		resume:   "trib " + command + " " + o.file,
 	}

@@ -9,7 +9,6 @@ import (
 
 	"github.com/trib-dev/trib/internal/journal"
 	"github.com/trib-dev/trib/internal/ui"
-	"github.com/trib-dev/trib/pkg/apply"
 	"github.com/trib-dev/trib/pkg/cluster"
 	"github.com/trib-dev/trib/pkg/observe"
 	"github.com/trib-dev/trib/pkg/plan"
@@ -49,7 +48,7 @@ that was interrupted and still fits, what it had not begun is done too.` +
 		},
 	}
 	o.changeOptions.addFlags(cmd.Flags())
-	o.moveOptions.addFlags(cmd)
+	o.moveOptions.addFlags(cmd.Flags())
 	return cmd
 }
 
@@ -90,7 +89,7 @@ func (o *resumeOptions) change(a access, p plan.Plan, s cluster.State) change {
 		command: "resume", options: &o.changeOptions, access: a, plan: p, state: s,
 		show:     ui.ResumePlan{Plan: p, State: s}.Text,
 		question: "Do you want to finish these moves (yes/no)? ",
-		apply:    apply.Options{Move: o.engine()},
+		apply:    o.moveOptions.apply(),
 		after:    ui.Check.Verdict,
 		resume:   "trib resume " + o.seed.addr.String(),
 	}

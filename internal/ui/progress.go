@@ -57,11 +57,15 @@ type Progress struct {
 	notices  []string
 }
 
+// nobody is no step.
+const nobody = -1
+
 // lane is one move, from one node to another.
 type lane struct {
 	settled int   // slots; some may have been so before
 	keys    int64 // moved
-	total   int   // slots
+	bytes   int64
+	total   int // slots
 	speed   speed
 }
 
@@ -72,7 +76,7 @@ func NewProgress(t *Terminal, mode ProgressMode, p plan.Plan, now func() time.Ti
 		texts: make(map[int]string), lanes: make(map[int]*lane), total: toMove(p),
 		stop: make(chan struct{}), gone: make(chan struct{}),
 	}
-	g.speed.take(g.began, 0, 0)
+	g.speed.take(g.began, 0, 0, 0)
 	go g.animate()
 	return g
 }
@@ -139,6 +143,9 @@ func (g *Progress) take(e apply.Event) string {
 		return "done: " + e.Text
 	case apply.Waiting:
 		g.held, g.heldBy = waiting(e), e.Step
+		if e.Action == "" {
+			g.heldBy = nobody // the whole plan waits
+		}
 		return g.held
 	case apply.Notice:
 		g.notices = append(g.notices, e.Text)
@@ -152,7 +159,7 @@ func (g *Progress) open(step int) *lane {
 	l := g.lanes[step]
 	if l == nil {
 		l = &lane{}
-		l.speed.take(g.now(), 0, 0)
+		l.speed.take(g.now(), 0, 0, 0)
 		if step < len(g.plan.Steps) {
 			l.total = g.plan.Steps[step].Slots.Len()
 		}
@@ -164,11 +171,11 @@ func (g *Progress) open(step int) *lane {
 // count takes the progress of one move.
 func (g *Progress) count(e apply.Event) {
 	l := g.open(e.Step)
-	l.settled, l.total, l.keys = e.Done, e.Total, e.Keys
+	l.settled, l.total, l.keys, l.bytes = e.Done, e.Total, e.Keys, e.Bytes
 	g.moved += e.Slots.Len()
-	_, keys := g.sums()
-	l.speed.take(g.now(), e.Slots.Len(), l.keys)
-	g.speed.take(g.now(), e.Slots.Len(), keys)
+	_, keys, bytes := g.sums()
+	l.speed.take(g.now(), e.Slots.Len(), l.keys, l.bytes)
+	g.speed.take(g.now(), e.Slots.Len(), keys, bytes)
 }
 
 // freed forgets what was waited for, unless another step waits for it still.
@@ -267,24 +274,25 @@ func meter(done, total int) string {
 
 // moving is "[####----] 512/1000 slots, 12,345 keys, 3,400 keys/s, 12s left".
 func (g *Progress) moving() string {
-	slots, keys := g.sums()
+	slots, keys, _ := g.sums()
 	parts := []string{fmt.Sprintf("%s %d/%d slots", meter(slots, g.total), slots, g.total), count(keys, "key")}
 	return strings.Join(append(parts, g.speed.text(g.now(), g.total-slots)...), ", ")
 }
 
-func (g *Progress) sums() (slots int, keys int64) {
+func (g *Progress) sums() (slots int, keys, bytes int64) {
 	for _, l := range g.lanes {
 		slots += l.settled
 		keys += l.keys
+		bytes += l.bytes
 	}
-	return min(slots, g.total), keys
+	return min(slots, g.total), keys, bytes
 }
 
 // Outcome is what the run has done so far.
 func (g *Progress) Outcome(command string) Outcome {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	_, keys := g.sums()
+	_, keys, _ := g.sums()
 	return Outcome{
 		Schema: Schema, Command: command, Changed: true, Plan: g.plan, Slots: g.moved, Keys: keys,
 		ElapsedMS: g.now().Sub(g.began).Milliseconds(), Notices: g.notices,

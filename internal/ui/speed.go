@@ -17,21 +17,23 @@ type sample struct {
 	at    time.Time
 	slots int
 	keys  int64
+	bytes int64
 }
 
-// take adds slots to those moved, and says how many keys were moved in all.
-func (s *speed) take(now time.Time, slots int, keys int64) {
+// take adds slots to those moved, and says how many keys and bytes were moved in
+// all.
+func (s *speed) take(now time.Time, slots int, keys, bytes int64) {
 	s.slots += slots
 	if n := len(s.samples); n > 1 && now.Sub(s.samples[n-2].at) < time.Second {
 		s.samples = s.samples[:n-1] // one for each second is enough, beside the last
 	}
-	s.samples = append(s.samples, sample{now, s.slots, keys})
+	s.samples = append(s.samples, sample{now, s.slots, keys, bytes})
 	for len(s.samples) > 2 && now.Sub(s.samples[1].at) >= memory {
 		s.samples = s.samples[1:]
 	}
 }
 
-// text is "3,400 keys/s" and "12s left", as far as they can be told.
+// text is "3,400 keys/s", "1.2 MiB/s" and "12s left", as far as they can be told.
 func (s *speed) text(now time.Time, left int) []string {
 	if len(s.samples) == 0 {
 		return nil
@@ -41,7 +43,11 @@ func (s *speed) text(now time.Time, left int) []string {
 	if elapsed < time.Second {
 		return nil
 	}
-	parts := []string{grouped(int64(float64(last.keys-first.keys)/elapsed.Seconds())) + " keys/s"}
+	each := func(n int64) int64 { return int64(float64(n) / elapsed.Seconds()) }
+	parts := []string{grouped(each(last.keys-first.keys)) + " keys/s"}
+	if bytes := each(last.bytes - first.bytes); bytes > 0 {
+		parts = append(parts, byteSize(bytes)+"/s")
+	}
 	if moved := last.slots - first.slots; moved > 0 && left > 0 {
 		parts = append(parts, span((elapsed*time.Duration(left)/time.Duration(moved)).Round(time.Second))+" left")
 	}

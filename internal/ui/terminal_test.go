@@ -235,8 +235,8 @@ func TestProgressOfManyMoves(t *testing.T) {
 		events = append(events, apply.Event{Kind: apply.StepBegun, Step: i})
 	}
 	events = append(events,
-		apply.Event{Kind: apply.Waiting, Step: 7, Text: "replicas"},
-		apply.Event{Kind: apply.SlotsMoved, Step: 1, Slots: cluster.SlotsOf(1), Done: 1, Total: 1, Keys: 62},
+		apply.Event{Kind: apply.Waiting, Step: 7, Action: plan.MoveSlots, Text: "replicas"},
+		apply.Event{Kind: apply.SlotsMoved, Step: 1, Slots: cluster.SlotsOf(1), Done: 1, Total: 1, Keys: 62, Bytes: 62 << 10},
 		apply.Event{Kind: apply.StepDone, Step: 1},
 		apply.Event{Kind: apply.StepDone, Step: 7},
 	)
@@ -251,7 +251,7 @@ func TestProgressOfManyMoves(t *testing.T) {
 	}
 	wantParts(t, text,
 		"\n  10.0.0.1:7001  -> 10.0.0.1:7003  0/1 slots, 0 keys, 0 keys/s\n  10.0.0.10:7002 -> ",
-		"  10.0.0.10:7002 -> 10.0.0.1:7003  1/1 slots, 62 keys, 2 keys/s\n",
+		"  10.0.0.10:7002 -> 10.0.0.1:7003  1/1 slots, 62 keys, 2 keys/s, 2.1 KiB/s\n",
 		"\n  and 21 more\n[31s] waiting for replicas",
 		"\n  and 20 more\n[33s] waiting for replicas",
 	)
