@@ -186,6 +186,26 @@ func TestJournalOfAKilledRun(t *testing.T) {
 	}
 }
 
+// TestJournalOfAKilledCreate promises the same of a cluster that is half formed.
+func TestJournalOfAKilledCreate(t *testing.T) {
+	for at := 1; at <= 17; at += 4 {
+		onSim(t, sim.Options{}, func(t *testing.T, b *bench, c *sim.Cluster) {
+			b.env["TRIB_STATE_DIR"] = filepath.Join(t.TempDir(), "state")
+			addrs := addNodes(c, 6)
+			kill(c, at)
+			b.want(b.runLine("create --replicas 1 --yes "+addrs), exitPartial)
+			b.dialer = c.Dialer()
+			c.Intercept(nil)
+			b.want(b.runLine("status 127.0.0.1:7001"), exitOK)
+			b.wantOut("interrupted by test:1", "-> trib resume 127.0.0.1:7001")
+			b.want(b.runLine("resume 127.0.0.1:7001 --yes"), exitOK)
+			b.want(b.runLine("check 127.0.0.1:7001 --strict"), exitOK)
+			b.want(b.runLine("resume 127.0.0.1:7001 --yes"), exitOK)
+			b.wantOut("[OK] nothing to resume")
+		})
+	}
+}
+
 // TestJournalThatDoesNotFit promises that a plan in a journal is held to the
 // cluster as any other.
 func TestJournalThatDoesNotFit(t *testing.T) {
