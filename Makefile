@@ -40,7 +40,7 @@ fuzz: ## every fuzz target for FUZZTIME
 
 bench: build servers ## trib beside redis-cli 7.0, in one run
 	scripts/bench.sh
-	$(GO) test -run '^$$' -bench . -benchmem ./pkg/...
+	$(GO) test -run '^$$' -bench . -benchmem ./pkg/... ./internal/chaos
 
 demo: build ## six local nodes: create, write, move, check, clean up
 	scripts/demo.sh

@@ -73,6 +73,7 @@ type mover struct {
 	looked   bool
 	ours     map[int]bool // slots that this process opened, see REPLACE
 	openers  identity     // the source on which it did
+	gathers  bool         // the source does not own the slots, see Gather
 	claimed  bool         // the target was told to claim the window in hand; the source has not confirmed it
 }
 
@@ -158,6 +159,9 @@ var errLookAgain = errors.New("the nodes changed while the slots were moved")
 
 // move brings a window from whatever state it is in to its end.
 func (m *mover) move(ctx context.Context, window []int) error {
+	if m.gathers {
+		return m.gather(ctx, window)
+	}
 	if err := m.look(ctx); err != nil {
 		return err
 	}

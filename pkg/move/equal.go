@@ -40,7 +40,8 @@ func (m *mover) sameContent(ctx context.Context, db int, key string, s, t Value)
 	if s.Bytes > comparableBytes || t.Bytes > comparableBytes {
 		return false, nil
 	}
-	kind, err := m.src.read(ctx, m.selectDB(db), nil, driver.Cmd("TYPE", key))
+	atSource, atTarget := m.asking()
+	kind, err := m.src.read(ctx, m.selectDB(db), atSource, driver.Cmd("TYPE", key))
 	if err != nil {
 		return false, err
 	}
@@ -49,11 +50,11 @@ func (m *mover) sameContent(ctx context.Context, db int, key string, s, t Value)
 	if get == nil || name == "hash" && (m.src.fieldsExpire || m.dst.fieldsExpire) {
 		return false, nil
 	}
-	source, err := m.src.read(ctx, m.selectDB(db), nil, get)
+	source, err := m.src.read(ctx, m.selectDB(db), atSource, get)
 	if err != nil {
 		return false, err
 	}
-	target, err := m.dst.read(ctx, m.selectDB(db), driver.Cmd("ASKING"), get)
+	target, err := m.dst.read(ctx, m.selectDB(db), atTarget, get)
 	if err != nil {
 		return false, err
 	}

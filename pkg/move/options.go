@@ -18,6 +18,7 @@ type Options struct {
 	MaxBlock     time.Duration // what one MIGRATE should take at most, big keys aside; default 10 ms
 	WaitReplicas int           // replicas of the target that must have each batch; default 1, where there is one; -1 for none
 	Big          BigKeys       // what to do about big keys
+	Decide       Decide        // which of two differing values stays; nil leaves that to people
 	Finalise     Order         // which end gives a slot to the target first; default TargetFirst
 	Throttle     *Throttle     // may be shared between moves; nil for no limit
 
@@ -25,6 +26,20 @@ type Options struct {
 	Username string
 	Password string
 }
+
+// Decide says which of two differing values of a key stays.
+type Decide func(Conflict) Winner
+
+// Winner is the side whose value stays. The other one is deleted.
+type Winner string
+
+// The sides of a conflict. Without a winner nothing is deleted, and the move
+// stops.
+const (
+	NoWinner   Winner = ""
+	SourceWins Winner = "source"
+	TargetWins Winner = "target"
+)
 
 // Order is the order in which the two ends are told that a slot has moved.
 type Order string
