@@ -43,6 +43,8 @@ type Progress struct {
 	stop chan struct{}
 	gone chan struct{}
 
+	drawing sync.Mutex // what is older must not be drawn over what is newer
+
 	mu       sync.Mutex
 	began    time.Time
 	lastLine time.Time
@@ -204,6 +206,8 @@ func (g *Progress) draw() {
 	if g.mode != ProgressAuto {
 		return
 	}
+	g.drawing.Lock()
+	defer g.drawing.Unlock()
 	g.mu.Lock()
 	lines := g.lines(g.term.StatusLines())
 	g.mu.Unlock()
