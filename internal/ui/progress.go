@@ -239,7 +239,7 @@ func (g *Progress) steps() string {
 // pairs are the moves at work, as many as there is room for.
 func (g *Progress) pairs(room int) []string {
 	var sources, targets, figures []string
-	for _, step := range g.doing {
+	for _, step := range slices.Sorted(slices.Values(g.doing)) {
 		l := g.lanes[step]
 		if step >= len(g.plan.Steps) || g.plan.Steps[step].Action != plan.MoveSlots {
 			continue

@@ -51,7 +51,7 @@ func (v ResumePlan) left(s plan.Step) string {
 		return ": done"
 	}
 	if left := plan.Remaining(s, v.State); s.Action == plan.MoveSlots && left.Len() < s.Slots.Len() {
-		return fmt.Sprintf(": %s left (%s)", count(int64(left.Len()), "slot"), left)
+		return fmt.Sprintf(": %s left", count(int64(left.Len()), "slot"))
 	}
 	return ""
 }

@@ -60,6 +60,9 @@ func (ses *session) run(t *testing.T, d *datadriven.TestData) string {
 		if err != nil {
 			t.Fatal(err)
 		}
+		if _, err := plan.Parse(text); err != nil {
+			t.Error(err)
+		}
 		return string(text) + "\n"
 	}
 	t.Fatalf("unknown command %s", d.Cmd)
