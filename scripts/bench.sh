@@ -149,12 +149,30 @@ peak() {
   awk -v kb="$high" 'BEGIN {printf "%.1f", kb / 1024}'
 }
 
+# check100 looks at a cluster of 50 masters with a replica each and 20,000 keys.
+check100() {
+  : >"$work/t"; : >"$work/c"
+  up 100
+  $trib create "${nodes[@]}" --replicas 1 --yes >/dev/null
+  for node in "${nodes[@]}"; do
+    seq 20000 | awk '{printf "SET key:%d %0100d\r\n", $1, 0}' | on "$node" --pipe >/dev/null 2>&1 || true
+  done
+  for _ in $(seq "$reps"); do
+    timed $trib check "${nodes[0]}" >>"$work/t"
+    timed "$bin/redis-cli" --cluster check "${nodes[0]}" >>"$work/c"
+  done
+  report "check of 100 nodes" "$work/t" "$work/c"
+  printf '%-44s %s MB at most\n' "  memory of trib" "$(for _ in $(seq "$reps"); do peak $trib check "${nodes[0]}"; echo; done | sort -n | tail -1)"
+  down
+}
+
 "$bin/redis-cli" --version
-for what in "${@:-create6 create30 reshard rebalance4 rebalance6 empty under_load orders memory}"; do
+for what in "${@:-create6 create30 check100 reshard rebalance4 rebalance6 empty under_load orders memory}"; do
   for one in $what; do
     case $one in
       create6) create "create --wait=joined of 6 nodes" 6 ;;
       create30) create "create --wait=joined of 30 nodes" 30 ;;
+      check100) check100 ;;
       reshard) beside "reshard 4096 slots with 250,000 keys" 3 loaded "${by_flags[@]}" -- "${by_cluster_flags[@]}" ;;
       rebalance4) beside "rebalance from 3 to 4 masters, 1M keys" 4 loaded rebalance SEED --use-empty-masters --yes -- "${evenly[@]}" ;;
       rebalance6) beside "rebalance from 3 to 6 masters, 1M keys" 6 loaded rebalance SEED --use-empty-masters --yes -- "${evenly[@]}" ;;

@@ -235,7 +235,7 @@ func (app *App) checkAfter(ctx context.Context, c change) (ui.Check, error) {
 	}
 	var found []health.Finding
 	for _, f := range health.Check(s) {
-		if f.Code != c.ignore {
+		if f.Code != c.ignore && !health.IsAdvice(f) {
 			found = append(found, f)
 		}
 	}
@@ -243,12 +243,4 @@ func (app *App) checkAfter(ctx context.Context, c change) (ui.Check, error) {
 }
 
 // unsettled reports whether there is a finding that time may mend.
-func unsettled(found []health.Finding) bool { return slices.ContainsFunc(found, mayPass) }
-
-func mayPass(f health.Finding) bool {
-	switch f.Code {
-	case health.Disagreement, health.MultipleOwners, health.ClusterDown:
-		return true
-	}
-	return false
-}
+func unsettled(found []health.Finding) bool { return slices.ContainsFunc(found, health.MayPass) }

@@ -86,7 +86,7 @@ func (app *App) observeSettled(ctx context.Context, a access, seeds ...cluster.A
 			return s, err
 		}
 		blocking := health.Blocking(health.Check(s))
-		lasting := slices.ContainsFunc(blocking, func(f health.Finding) bool { return !mayPass(f) })
+		lasting := slices.ContainsFunc(blocking, func(f health.Finding) bool { return !health.MayPass(f) })
 		if len(blocking) == 0 || lasting || app.Now().After(deadline) {
 			return s, nil
 		}

@@ -199,7 +199,7 @@ func TestJournalOfAKilledCreate(t *testing.T) {
 			b.want(b.runLine("status 127.0.0.1:7001"), exitOK)
 			b.wantOut("interrupted by test:1", "-> trib resume 127.0.0.1:7001")
 			b.want(b.runLine("resume 127.0.0.1:7001 --yes"), exitOK)
-			b.want(b.runLine("check 127.0.0.1:7001 --strict"), exitOK)
+			b.want(b.runLine("check 127.0.0.1:7001"), exitOK)
 			b.want(b.runLine("resume 127.0.0.1:7001 --yes"), exitOK)
 			b.wantOut("[OK] nothing to resume")
 		})

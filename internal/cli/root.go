@@ -75,7 +75,7 @@ func newRoot(app *App) *cobra.Command {
 	root.AddCommand(
 		newCreateCmd(app, nil), newReshardCmd(app, nil), newResumeCmd(app, nil),
 		newPlanCmd(app), newApplyCmd(app, nil), newUndoCmd(app, nil), newStatusCmd(app, nil),
-		newCheckCmd(app, nil), newInfoCmd(app, nil),
+		newCheckCmd(app, nil), newExplainCmd(app), newInfoCmd(app, nil),
 		newLabCmd(app), newKeySlotCmd(app), newVersionCmd(app),
 	)
 	return root

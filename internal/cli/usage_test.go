@@ -64,6 +64,13 @@ func TestUsageErrors(t *testing.T) {
 		{"check redis://", "host"},
 		{"check h:1 -u h2:", "port"},
 
+		{"check h:1 --zone h", "HOST=NAME"},
+		{"check h:1 --zone =a", "HOST=NAME"},
+		{"check h:1 --zone h=", "HOST=NAME"},
+		{"check h:1 --zone h=a --zone h=b", "h is in a already"},
+		{"explain no-such-code", `"no-such-code"`},
+		{"explain handshake open-slots", "one code"},
+
 		{"create", "no nodes"},
 		{"create h:1 h:2 h:1", "h:1 stands twice"},
 		{"create H:1 h:1", "twice"},

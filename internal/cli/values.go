@@ -181,3 +181,22 @@ func (w words) String() string {
 }
 
 func (w words) Type() string { return strings.Join(w.known, ",") }
+
+// pairs is a flag of the form HOST=NAME that may be given several times.
+type pairs struct{ values map[string]string }
+
+func (p pairs) Set(s string) error {
+	host, name, ok := strings.Cut(s, "=")
+	if !ok || host == "" || name == "" {
+		return fmt.Errorf("want HOST=NAME")
+	}
+	if before, twice := p.values[host]; twice && before != name {
+		return fmt.Errorf("%s is in %s already", host, before)
+	}
+	p.values[host] = name
+	return nil
+}
+
+func (p pairs) String() string { return "" }
+
+func (p pairs) Type() string { return "HOST=NAME" }

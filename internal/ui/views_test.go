@@ -31,6 +31,30 @@ func sick(t *testing.T) cluster.State {
 	)
 }
 
+// large has so many nodes with the same trouble that not all are listed.
+func large(t *testing.T) cluster.State {
+	var nodes []node
+	for i := range 9 {
+		nodes = append(nodes, node{slots: fmt.Sprintf("%d-%d", i*1000, i*1000+999), down: "i/o timeout"})
+	}
+	nodes[0].down, nodes[0].slots = "", "0-499,502,504,506,508,510,512,514,516,518,520"
+	nodes[0].slots = strings.ReplaceAll(nodes[0].slots, ",", " ")
+	return stateOf(t, nodes...)
+}
+
+// apart gives each node a host of its own.
+func apart(s cluster.State) cluster.State {
+	host := func(port int) string { return fmt.Sprintf("10.0.0.%d", port-7000) }
+	for i := range s.Members {
+		s.Members[i].Addr.Host = host(s.Members[i].Addr.Port)
+		for k := range s.Members[i].View.Nodes {
+			a := &s.Members[i].View.Nodes[k].Addr
+			a.Host = host(a.Port)
+		}
+	}
+	return s
+}
+
 func TestViews(t *testing.T) {
 	check := func(s cluster.State) func(*Page) { return NewCheck("10.0.0.1:7001", s, health.Check(s)).Text }
 	reshard := func(s cluster.State, o plan.ReshardOptions) func(*Page) {
@@ -44,7 +68,11 @@ func TestViews(t *testing.T) {
 		name  string
 		write func(*Page)
 	}{
-		{"check-healthy", check(healthy(t))},
+		{"check-healthy", check(apart(healthy(t)))},
+		{"check-lab", check(healthy(t))},
+		{"check-large", check(large(t))},
+		{"explain", NewExplanation(health.Stories()...).Text},
+		{"explain-split", NewExplanation(story(t, health.Split)).Text},
 		{"check-sick", check(sick(t))},
 		{"info-healthy", NewInfo("10.0.0.1:7001", healthy(t)).Text},
 		{"info-sick", NewInfo("10.0.0.1:7001", sick(t)).Text},
@@ -111,11 +139,21 @@ func createPlan(t *testing.T, addrs string, replicas int) plan.Plan {
 	return p
 }
 
+func story(t *testing.T, code health.Code) health.Story {
+	t.Helper()
+	s, ok := health.Explain(code)
+	if !ok {
+		t.Fatalf("no story of %s", code)
+	}
+	return s
+}
+
 // Programs rely on the names of the fields.
 func TestJSONForms(t *testing.T) {
 	s := sick(t)
 	golden(t, "check-sick.json", encoded(t, JSON, NewCheck("10.0.0.1:7001", s, health.Check(s))))
 	golden(t, "info-healthy.yaml", encoded(t, YAML, NewInfo("10.0.0.1:7001", healthy(t))))
+	golden(t, "explain-split.json", encoded(t, JSON, NewExplanation(story(t, health.Split))))
 	golden(t, "check-healthy.json", encoded(t, JSON, NewCheck("10.0.0.1:7001", healthy(t), nil)))
 }
 

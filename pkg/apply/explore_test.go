@@ -265,7 +265,7 @@ func (tr *trial) problems(ctx context.Context) []string {
 	}
 	observe.ForCheck(ctx, d, s)
 	for _, f := range health.Check(s) {
-		if len(tr.conflicts) == 0 || f.Code != health.OpenSlots {
+		if (len(tr.conflicts) == 0 || f.Code != health.OpenSlots) && !health.IsAdvice(f) {
 			out = append(out, f.Summary)
 		}
 	}

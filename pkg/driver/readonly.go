@@ -28,12 +28,22 @@ func (d readOnlyDialer) Dial(ctx context.Context, addr cluster.Addr, name string
 type readOnlyConn struct{ Conn }
 
 func (c readOnlyConn) Do(ctx context.Context, cmds ...Command) ([]Reply, error) {
-	for _, cmd := range cmds {
+	for i, cmd := range cmds {
+		// Keys are counted with thousands of the same command.
+		if i > 0 && sameName(cmd, cmds[i-1]) {
+			continue
+		}
 		if Mutates(cmd) {
 			return nil, fmt.Errorf("refused %s: this operation only reads", cmd.Name())
 		}
 	}
 	return c.Conn.Do(ctx, cmds...)
+}
+
+// sameName reports whether two commands certainly have the same name, which no
+// more than the first two words make up.
+func sameName(a, b Command) bool {
+	return len(a) > 1 && len(b) > 1 && a[0] == b[0] && a[1] == b[1]
 }
 
 // Name is what the command is called, without arguments that may be keys or
