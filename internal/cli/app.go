@@ -23,5 +23,7 @@ type App struct {
 	Build     ui.Version
 
 	global globalOptions
-	begun  atomic.Bool // something may have been changed
+	line   []string               // the command line, without secrets
+	begun  atomic.Bool            // something may have been changed
+	next   atomic.Pointer[string] // what continues it
 }

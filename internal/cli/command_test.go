@@ -329,7 +329,7 @@ func TestInterrupt(t *testing.T) {
 			b.signals = make(chan os.Signal, 2)
 			interruptAt(b, c, 40, 2)
 			b.want(b.runLine(line), exitPartial)
-			b.wantErr("trib: stopped at once", "hint: trib check")
+			b.wantErr("trib: stopped at once", "hint: trib resume 127.0.0.1:7001")
 		})
 	})
 }

@@ -48,9 +48,13 @@ func (app *App) abandon() int {
 	if !app.begun.Load() {
 		return exitInterrupted
 	}
+	hint := hintPartial
+	if next := app.next.Load(); next != nil {
+		hint = *next
+	}
 	app.Terminal.Fail(ui.Failure{
 		Message: "stopped at once, in the middle of a change",
-		Hint:    hintPartial,
+		Hint:    hint,
 		Exit:    exitPartial,
 	})
 	return exitPartial

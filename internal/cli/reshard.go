@@ -8,7 +8,6 @@ import (
 
 	"github.com/trib-dev/trib/internal/ui"
 	"github.com/trib-dev/trib/pkg/cluster"
-	"github.com/trib-dev/trib/pkg/health"
 	"github.com/trib-dev/trib/pkg/observe"
 	"github.com/trib-dev/trib/pkg/plan"
 )
@@ -20,6 +19,7 @@ type reshardOptions struct {
 	from  []string
 	to    string
 	slots int
+	asks  bool // for what is missing
 }
 
 func newReshardCmd(app *App, run func(context.Context, *reshardOptions) error) *cobra.Command {
@@ -28,17 +28,19 @@ func newReshardCmd(app *App, run func(context.Context, *reshardOptions) error) *
 		run = app.runReshard
 	}
 	cmd := &cobra.Command{
-		Use:     "reshard SEED --from NODE,NODE|all --to NODE --slots N",
+		Use:     "reshard SEED [--from NODE,NODE|all] [--to NODE] [--slots N]",
 		GroupID: groupSlots,
 		Short:   "Move slots to a master",
 		Long: `Moves exactly N slots with their keys to one master, under traffic. The sources
-give in proportion to what they have, their lowest-numbered slots first. A
-reshard that was interrupted is finished by trib resume, or by running it again.` +
+give in proportion to what they have, their lowest-numbered slots first. What is
+not said by --from, --to and --slots is asked for. A reshard that was
+interrupted is finished by trib resume, or by running it again.` +
 			exitCodes(exitRefused, exitUsage, exitUnhealthy, exitStale, exitPartial, exitConflict, exitNoSeed, exitInterrupted),
 		Example: `  trib reshard 10.0.0.1:7000 --from all --to 10.0.0.4:7000 --slots 4096
   trib reshard 10.0.0.1:7000 --from 3f9a,77c1 --to 0b2e --slots 100 --dry-run`,
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(cmd *cobra.Command, args []string) error {
+			o.asks = app.asks(&o.changeOptions)
 			if err := o.complete(args); err != nil {
 				return err
 			}
@@ -59,11 +61,11 @@ func (o *reshardOptions) complete(args []string) (err error) {
 		return err
 	}
 	switch {
-	case len(o.from) == 0:
+	case len(o.from) == 0 && !o.asks:
 		return usage("--from is missing: the masters that give slots, or all")
-	case o.to == "":
+	case o.to == "" && !o.asks:
 		return usage("--to is missing: the master that gets the slots")
-	case o.slots == 0:
+	case o.slots == 0 && !o.asks:
 		return usage("--slots is missing: how many slots to move, 1 to %d", cluster.SlotCount)
 	case slices.Contains(o.from, "all") && len(o.from) > 1:
 		return usage("--from all and --from with names contradict each other")
@@ -83,6 +85,9 @@ func (app *App) runReshard(ctx context.Context, o *reshardOptions) error {
 		return err
 	}
 	observe.ForResume(ctx, a.reader(), s)
+	if err := app.askReshard(ctx, s, o); err != nil {
+		return err
+	}
 	wish, err := o.resolve(s)
 	if err != nil {
 		return err
@@ -114,14 +119,7 @@ func (app *App) observeFit(ctx context.Context, a access, from seed) (cluster.St
 	if err := app.sameEncryption(ctx, a, s); err != nil {
 		return s, err
 	}
-	var reasons []string
-	for _, f := range health.Blocking(health.Check(s)) {
-		reasons = append(reasons, string(f.Code)+": "+f.Summary)
-	}
-	if reasons != nil {
-		return s, &hintError{&unfitError{reasons}, "trib check " + from.addr.String() + " shows what to do about it"}
-	}
-	return s, nil
+	return s, unfit(s, from.addr)
 }
 
 // resolve finds the nodes behind the names.

@@ -52,6 +52,7 @@ Environment:
   TRIB_PASSWORD   password (also TRIB_AUTH, VALKEYCLI_AUTH, REDISCLI_AUTH)
   TRIB_USER       ACL user
   TRIB_YES=1      as --yes (also VALKEYCLI_CLUSTER_YES, REDISCLI_CLUSTER_YES)
+  TRIB_STATE_DIR  as --state-dir
   NO_COLOR        as --no-color`
 
 func newRoot(app *App) *cobra.Command {
@@ -77,6 +78,7 @@ func newRoot(app *App) *cobra.Command {
 	root.AddGroup(
 		&cobra.Group{ID: groupBuild, Title: "Build:"},
 		&cobra.Group{ID: groupSlots, Title: "Slots:"},
+		&cobra.Group{ID: groupPlans, Title: "Plans:"},
 		&cobra.Group{ID: groupHealth, Title: "Health:"},
 		&cobra.Group{ID: groupTopology, Title: "Topology:"},
 		&cobra.Group{ID: groupNodes, Title: "Nodes:"},
@@ -84,6 +86,7 @@ func newRoot(app *App) *cobra.Command {
 	)
 	root.AddCommand(
 		newCreateCmd(app, nil), newReshardCmd(app, nil), newResumeCmd(app, nil),
+		newPlanCmd(app), newApplyCmd(app, nil), newUndoCmd(app, nil), newStatusCmd(app, nil),
 		newCheckCmd(app, nil), newExplainCmd(app), newInfoCmd(app, nil),
 		newAddNodeCmd(app, nil), newDelNodeCmd(app, nil),
 		newReplicateCmd(app, nil), newFailoverCmd(app, nil), newForgetCmd(app, nil),
@@ -97,6 +100,7 @@ func newRoot(app *App) *cobra.Command {
 const (
 	groupBuild    = "build"
 	groupSlots    = "slots"
+	groupPlans    = "plans"
 	groupHealth   = "health"
 	groupTopology = "topology"
 	groupNodes    = "nodes"
@@ -104,7 +108,8 @@ const (
 )
 
 // begin is what every command does first.
-func (app *App) begin(*cobra.Command, []string) error {
+func (app *App) begin(cmd *cobra.Command, args []string) error {
+	app.line = commandLine(cmd, args)
 	app.Terminal.Format = app.global.output
 	if app.global.connect.timeout > connectLimit {
 		return usage("--connect-timeout: want at most %v", connectLimit)

@@ -27,6 +27,7 @@ func System(in, out, err *os.File, getenv func(string) string) *App {
 		Err:    styleOf(env, err),
 		ErrTTY: errTTY,
 		Width:  func() int { return width(err) },
+		Height: func() int { return height(err) },
 	})
 	return &App{
 		Terminal: terminal,
@@ -56,6 +57,14 @@ func width(f *os.File) int {
 		return 80
 	}
 	return columns
+}
+
+func height(f *os.File) int {
+	_, lines, err := term.GetSize(int(f.Fd()))
+	if err != nil {
+		return 24
+	}
+	return lines
 }
 
 // signals are those that ask trib to stop. A reader of its output that goes away

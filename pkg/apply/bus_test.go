@@ -28,7 +28,7 @@ func viewsWithout(t *testing.T, n int, missing string) ([]plan.Node, map[cluster
 			pair := from.Addr.Host + to.Addr.Host
 			id, flags, link := to.ID, "master", "connected"
 			switch {
-			case from == to:
+			case from.ID == to.ID:
 				flags = "myself,master"
 			case strings.Contains(missing, pair):
 				link = "disconnected"

@@ -54,14 +54,14 @@ func illiterate(groups []group) (problems []string) {
 // releases are the servers that differ in more than a patch, each by its first
 // node.
 func releases(members []cluster.Member) []cluster.Member {
-	var kinds []cluster.Member
+	var found []cluster.Member
 	for _, m := range members {
-		known := slices.ContainsFunc(kinds, func(k cluster.Member) bool { return release(k.Server) == release(m.Server) })
+		known := slices.ContainsFunc(found, func(k cluster.Member) bool { return release(k.Server) == release(m.Server) })
 		if !known && m.Server != (cluster.Server{}) {
-			kinds = append(kinds, m)
+			found = append(found, m)
 		}
 	}
-	return kinds
+	return found
 }
 
 // release is "redis 7.0".

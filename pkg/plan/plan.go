@@ -20,6 +20,7 @@ const (
 	KindCreate  Kind = "create"  // form a cluster from fresh nodes
 	KindReshard Kind = "reshard" // move slots between masters
 	KindResume  Kind = "resume"  // finish what an interrupted operation left
+	KindUndo    Kind = "undo"    // move the slots of another plan back
 
 	KindAddNode   Kind = "add-node"  // let nodes join
 	KindDelNode   Kind = "del-node"  // let a node leave
@@ -42,9 +43,10 @@ type Plan struct {
 
 // Node is a node that a plan names.
 type Node struct {
-	ID   cluster.NodeID `json:"id"`
-	Addr cluster.Addr   `json:"addr"`
-	Zone string         `json:"zone,omitempty"` // where create was told
+	ID    cluster.NodeID  `json:"id"`
+	Addr  cluster.Addr    `json:"addr"`
+	Zone  string          `json:"zone,omitempty"` // where create was told
+	Slots cluster.SlotSet `json:"slots,omitzero"` // of a node that slots move between: what it had when the plan was made, for people
 }
 
 // Cost is what carrying out a plan amounts to.

@@ -32,6 +32,7 @@ type session struct {
 //	replicate node=d master=a
 //	failover node=d mode=force
 //	forget node=d force
+//	undo                           the last plan
 //	status                         of the last plan's steps in the last state
 //	json                           the last plan as it is saved
 func TestPlans(t *testing.T) {
@@ -57,12 +58,18 @@ func (ses *session) run(t *testing.T, d *datadriven.TestData) string {
 		return ses.plan(t, func() (plan.Plan, error) { return plan.Resume(ses.s) })
 	case "add-node", "del-node", "replicate", "failover", "forget":
 		return ses.plan(t, func() (plan.Plan, error) { return planMembers(t, d, ses.s) })
+	case "undo":
+		done := ses.p
+		return ses.plan(t, func() (plan.Plan, error) { return plan.Undo(done, ses.s) })
 	case "status":
 		return ses.status()
 	case "json":
 		text, err := json.MarshalIndent(ses.p, "", "  ")
 		if err != nil {
 			t.Fatal(err)
+		}
+		if _, err := plan.Parse(text); err != nil {
+			t.Error(err)
 		}
 		return string(text) + "\n"
 	}

@@ -58,8 +58,13 @@ func (p *Plan) addMove(from, to cluster.Member, slots cluster.SlotSet) {
 	p.Steps = append(p.Steps, Step{Action: MoveSlots, From: from.ID, To: to.ID, Slots: slots})
 }
 
-// seal adds what follows from the steps: cost and fingerprint.
+// seal adds what follows from the steps: cost, fingerprint and what the nodes
+// have.
 func (p *Plan) seal(s cluster.State) {
+	for i, n := range p.Nodes {
+		m, _ := s.Get(n.ID)
+		p.Nodes[i].Slots = m.Slots()
+	}
 	facts := []string{string(p.Kind)}
 	for _, step := range p.Steps {
 		facts = append(facts, fmt.Sprintf("%s %s %s %s %s", step.Action, step.Node, step.From, step.To, step.Slots))

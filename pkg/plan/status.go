@@ -29,7 +29,7 @@ func (p Plan) Status(step Step, s cluster.State) (Status, string) {
 	}
 	for _, id := range step.subjects() {
 		if m, ok := s.Get(id); !ok || !m.Reachable() {
-			return Blocked, fmt.Sprintf("%s does not answer", p.Addr(id))
+			return Blocked, p.absent(id, s)
 		}
 	}
 	status, why := p.judge(step, s)
@@ -113,11 +113,12 @@ func (p Plan) assignStatus(step Step, s cluster.State) (Status, string) {
 	switch slots := m.Slots(); {
 	case slots.Equal(step.Slots):
 		return Done, ""
-	case slots.Empty() && m.IsMaster():
-		return Ready, ""
-	default:
-		return Blocked, fmt.Sprintf("%s has slots %q, the plan gives it %q", m.Addr, slots, step.Slots)
+	case !m.IsMaster():
+		return Blocked, roleChanged(m, s)
+	case !slots.Empty():
+		return Blocked, fmt.Sprintf("%s; the plan gives it %s", differs("slots of "+m.Addr.String(), "none", slots), step.Slots)
 	}
+	return Ready, ""
 }
 
 func (p Plan) joinStatus(s cluster.State) (Status, string) {
@@ -154,7 +155,7 @@ func (p Plan) replicateStatus(step Step, s cluster.State) (Status, string) {
 	case self.MasterID == step.Master:
 		return Done, ""
 	case !self.Slots.Empty():
-		return Blocked, fmt.Sprintf("%s has slots %s and cannot become a replica", m.Addr, self.Slots)
+		return Blocked, differs("slots of "+m.Addr.String(), "none", self.Slots) + "; a node with slots cannot become a replica"
 	}
 	return Ready, ""
 }
@@ -179,21 +180,21 @@ func (p Plan) canMove(step Step, s cluster.State) (Status, string) {
 	from, _ := s.Get(step.From)
 	to, _ := s.Get(step.To)
 	if !to.IsMaster() {
-		return Blocked, fmt.Sprintf("%s is not a master any more", to.Addr)
+		return Blocked, roleChanged(to, s)
 	}
 	left := Remaining(step, s)
 	if lost := left.Minus(from.Slots()).Minus(to.Slots()).Minus(given(from, to)); !lost.Empty() {
-		return Blocked, fmt.Sprintf("slots %s belong neither to %s nor to %s", lost, from.Addr, to.Addr)
+		return Blocked, ownersChanged(lost, from, s)
 	}
 	for slot := range left.All() {
 		for _, m := range s.Owners(slot) {
 			if m.ID != step.From && m.ID != step.To {
-				return Blocked, fmt.Sprintf("%s claims slot %d too", m.Addr, slot)
+				return Blocked, differs(fmt.Sprintf("owner of slot %d", slot), from.Addr, "also "+m.Addr.String())
 			}
 		}
 		peer, ok := from.View.Self().Migrating[slot]
 		if ok && peer != step.To && !replicates(s, peer, step.To) && from.Slots().Has(slot) {
-			return Blocked, fmt.Sprintf("slot %d is migrating from %s to %s", slot, from.Addr, peer)
+			return Blocked, differs(fmt.Sprintf("target of slot %d, which %s is migrating", slot, from.Addr), to.Addr, addrOf(s, peer))
 		}
 	}
 	return Ready, ""
