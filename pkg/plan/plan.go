@@ -20,6 +20,9 @@ const (
 	KindCreate  Kind = "create"  // form a cluster from fresh nodes
 	KindReshard Kind = "reshard" // move slots between masters
 	KindResume  Kind = "resume"  // finish what an interrupted operation left
+
+	KindRebalance Kind = "rebalance" // share the slots among the masters
+	KindDrain     Kind = "drain"     // move all slots off a node
 )
 
 // Plan is a list of steps, with what it relied on and what it will cost.
