@@ -43,12 +43,6 @@ type Node struct {
 	Addr cluster.Addr   `json:"addr"`
 }
 
-// Cost is what carrying out a plan amounts to.
-type Cost struct {
-	Slots int   `json:"slots"` // slots that change their owner
-	Keys  int64 `json:"keys"`  // keys in them when the plan was made; -1 where not counted
-}
-
 // Action is what a step does.
 type Action string
 

@@ -74,27 +74,11 @@ func (p *Plan) seal(s cluster.State) {
 	facts := []string{string(p.Kind)}
 	for _, step := range p.Steps {
 		facts = append(facts, fmt.Sprintf("%s %s %s %s %s", step.Action, step.Node, step.From, step.To, step.Slots))
-		if step.Action != MoveSlots {
-			continue
+		if step.Action == MoveSlots {
+			p.Cost.addCost(s, step)
 		}
-		p.Cost.Slots += step.Slots.Len()
-		p.Cost.Keys = addKeys(p.Cost.Keys, s, step)
 	}
 	p.Fingerprint = fingerprint(facts)
-}
-
-// addKeys counts the keys that a step moves; once they are not known anywhere
-// the whole cost is not known.
-func addKeys(sum int64, s cluster.State, step Step) int64 {
-	from, _ := s.Get(step.From)
-	for slot := range step.Slots.All() {
-		keys, counted := from.KeysIn(slot)
-		if sum < 0 || !counted {
-			return -1
-		}
-		sum += keys
-	}
-	return sum
 }
 
 func reshardEnds(s cluster.State, o ReshardOptions) (to cluster.Member, sources []cluster.Member, r *Refusal) {
