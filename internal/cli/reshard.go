@@ -23,6 +23,8 @@ type reshardOptions struct {
 	from  []string
 	to    string
 	slots int
+	named cluster.SlotSet
+	keys  []string
 }
 
 // moveOptions belong to every command that moves slots.
@@ -49,15 +51,19 @@ func newReshardCmd(app *App, run func(context.Context, *reshardOptions) error) *
 		run = app.runReshard
 	}
 	cmd := &cobra.Command{
-		Use:     "reshard SEED --from NODE,NODE|all --to NODE --slots N",
+		Use:     "reshard SEED --from NODE,NODE|all --to NODE --slots N | --slots-list SLOTS | --key KEY",
 		GroupID: groupSlots,
 		Short:   "Move slots to a master",
 		Long: `Moves exactly N slots with their keys to one master, under traffic. The sources
-give in proportion to what they have, their lowest-numbered slots first. A
-reshard that was interrupted is finished by trib resume, or by running it again.` +
+give in proportion to what they have, their lowest-numbered slots first. Or moves
+the slots that are named, by their numbers or by keys in them, each from the
+master that has it. A reshard that was interrupted is finished by trib resume, or
+by running it again.` +
 			exitCodes(exitRefused, exitUsage, exitUnhealthy, exitStale, exitPartial, exitConflict, exitNoSeed, exitInterrupted),
 		Example: `  trib reshard 10.0.0.1:7000 --from all --to 10.0.0.4:7000 --slots 4096
-  trib reshard 10.0.0.1:7000 --from 3f9a,77c1 --to 0b2e --slots 100 --dry-run`,
+  trib reshard 10.0.0.1:7000 --from 3f9a,77c1 --to 0b2e --slots 100 --dry-run
+  trib reshard 10.0.0.1:7000 --to 0b2e --slots-list 5,7,100-200
+  trib reshard 10.0.0.1:7000 --to 0b2e --key '{user:1}' --key user:2`,
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := o.complete(args); err != nil {
@@ -72,6 +78,11 @@ reshard that was interrupted is finished by trib resume, or by running it again.
 	f.Var(names{&o.from}, "from", "masters that give slots, or all")
 	f.StringVar(&o.to, "to", "", "master that gets them")
 	f.Var(number{&o.slots, 1, cluster.SlotCount}, "slots", "how many slots to move, 1 to 16384")
+	f.Var(slotList{&o.named}, "slots-list", "which slots to move: 5,7,100-200; repeatable")
+	f.Var(words{&o.keys}, "key", "move the slot of this key; repeatable")
+	// Keys that are on both sides are compared in any case.
+	f.Bool("replace", false, "")
+	f.MarkHidden("replace")
 	return cmd
 }
 
@@ -79,13 +90,16 @@ func (o *reshardOptions) complete(args []string) (err error) {
 	if o.seed, err = seedOf(args); err != nil {
 		return err
 	}
+	named := !o.named.Empty() || len(o.keys) > 0
 	switch {
-	case len(o.from) == 0:
+	case named && o.slots > 0:
+		return usage("--slots and --slots-list or --key contradict each other: how many, or which")
+	case len(o.from) == 0 && !named:
 		return usage("--from is missing: the masters that give slots, or all")
 	case o.to == "":
 		return usage("--to is missing: the master that gets the slots")
-	case o.slots == 0:
-		return usage("--slots is missing: how many slots to move, 1 to %d", cluster.SlotCount)
+	case o.slots == 0 && !named:
+		return usage("--slots is missing: how many slots to move, 1 to %d (or which: --slots-list, --key)", cluster.SlotCount)
 	case slices.Contains(o.from, "all") && len(o.from) > 1:
 		return usage("--from all and --from with names contradict each other")
 	case slices.Contains(o.from, o.to):
@@ -112,6 +126,9 @@ func (app *App) runReshard(ctx context.Context, o *reshardOptions) error {
 	if err != nil {
 		return err
 	}
+	if err := app.estimate(ctx, a, s, &p); err != nil {
+		return err
+	}
 	return app.deliver(ctx, change{
 		command: "reshard", options: &o.changeOptions, access: a, plan: p, state: s,
 		show:     ui.MovePlan{Plan: p, State: s}.Text,
@@ -119,8 +136,17 @@ func (app *App) runReshard(ctx context.Context, o *reshardOptions) error {
 		apply:    apply.Options{Move: o.engine()},
 		after:    ui.Check.Verdict,
 		resume:   "trib resume " + o.seed.addr.String(),
-		again:    "the same reshard with --slots %d moves the rest; trib resume " + o.seed.addr.String() + " only finishes what is open",
+		again:    o.again(),
 	})
+}
+
+// again says what moves the slots that a run had not begun.
+func (o *reshardOptions) again() string {
+	only := "; trib resume " + o.seed.addr.String() + " only finishes what is open"
+	if o.slots == 0 {
+		return "the same reshard moves the %d slots that are left" + only
+	}
+	return "the same reshard with --slots %d moves the rest" + only
 }
 
 // observeFit reads a cluster that must be fit for moving slots.
@@ -144,13 +170,13 @@ func (app *App) observeFit(ctx context.Context, a access, from seed) (cluster.St
 
 // resolve finds the nodes behind the names.
 func (o *reshardOptions) resolve(s cluster.State) (plan.ReshardOptions, error) {
-	wish := plan.ReshardOptions{Slots: o.slots}
+	wish := plan.ReshardOptions{Slots: o.slots, Named: o.named, Keys: o.keys}
 	to, err := s.Find(o.to)
 	if err != nil {
 		return wish, err
 	}
 	wish.To = to.ID
-	if o.from[0] == "all" {
+	if slices.Contains(o.from, "all") {
 		return wish, nil
 	}
 	for _, name := range o.from {

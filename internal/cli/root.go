@@ -72,6 +72,7 @@ func newRoot(app *App) *cobra.Command {
 	)
 	root.AddCommand(
 		newCreateCmd(app, nil), newReshardCmd(app, nil), newResumeCmd(app, nil),
+		newRebalanceCmd(app, nil), newDrainCmd(app, nil),
 		newCheckCmd(app, nil), newInfoCmd(app, nil),
 		newLabCmd(app), newKeySlotCmd(app), newVersionCmd(app),
 	)

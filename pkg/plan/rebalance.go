@@ -41,6 +41,11 @@ func Rebalance(s cluster.State, o RebalanceOptions) (Plan, error) {
 		return Plan{}, refusal
 	}
 	p := Plan{Version: Version, Kind: KindRebalance, Reasons: t.begunReasons()}
+	for _, m := range s.Members {
+		if o.gaveAll(s, m.ID) {
+			p.Reasons = append(p.Reasons, fmt.Sprintf("%s is a replica: it has no slots", m.Addr))
+		}
+	}
 	loads := o.loads(t)
 	left := t.towards(loads, o.MaxSlots)
 	if m, ok := t.bothWays(); ok {
@@ -97,7 +102,7 @@ func (o RebalanceOptions) masters(s cluster.State) ([]cluster.Member, *Refusal) 
 // a weight.
 func (o RebalanceOptions) named(s cluster.State) *Refusal {
 	for _, id := range slices.Concat(slices.Sorted(maps.Keys(o.Weights)), o.Exclude) {
-		if why := unfit(s, id); why != "" {
+		if why := unfit(s, id); why != "" && !o.gaveAll(s, id) {
 			return refuse("%s %s", name(s, id), why)
 		}
 	}
@@ -107,6 +112,15 @@ func (o RebalanceOptions) named(s cluster.State) *Refusal {
 		}
 	}
 	return nil
+}
+
+// gaveAll reports whether a node that is to have nothing is a replica: servers
+// before Valkey 8 make one of a master that gave its last slot, and the same
+// command again must not stumble over that.
+func (o RebalanceOptions) gaveAll(s cluster.State, id cluster.NodeID) bool {
+	w, weighed := o.Weights[id]
+	m, ok := s.Get(id)
+	return weighed && w == 0 && ok && m.Reachable() && !m.IsMaster()
 }
 
 func (o RebalanceOptions) takesPart(m cluster.Member) bool {
