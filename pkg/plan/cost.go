@@ -18,13 +18,24 @@ type Cost struct {
 }
 
 // What moving takes, roughly, in microseconds on servers that have nothing else
-// to do: for each slot, for each key, and for each KiB of keys. Measured on
-// loopback; a network, a throttle and a node that is busy add to it.
+// to do: for each slot, for each key, and for each KiB of keys. A server that
+// waits for its replicas before it answers SETSLOT takes much longer for a slot.
+// Measured on loopback; a network, a throttle and a node that is busy add to it.
 const (
-	microsPerSlot = 100
-	microsPerKey  = 7
-	microsPerKiB  = 4
+	microsPerSlot       = 500
+	microsPerWaitedSlot = 10_000
+	microsPerKey        = 7
+	microsPerKiB        = 4
 )
+
+func microsPerSlotOf(s cluster.State, step Step) int64 {
+	for _, id := range []cluster.NodeID{step.From, step.To} {
+		if m, ok := s.Get(id); ok && m.Features.ReplicatedSetSlot && len(s.ReplicasOf(id)) > 0 {
+			return microsPerWaitedSlot
+		}
+	}
+	return microsPerSlot
+}
 
 // addCost counts what a step moves; once the keys are not known anywhere the
 // whole number is not known.
@@ -74,7 +85,7 @@ func (p *Plan) Estimate(s cluster.State, average map[cluster.NodeID]int64) {
 		} else {
 			p.Cost.Bytes += keys * size
 		}
-		work := microsPerSlot*int64(step.Slots.Len()) + microsPerKey*keys + microsPerKiB*keys*size/1024
+		work := microsPerSlotOf(s, step)*int64(step.Slots.Len()) + microsPerKey*keys + microsPerKiB*keys*size/1024
 		micros[step.From] += work
 		micros[step.To] += work
 	}

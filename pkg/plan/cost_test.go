@@ -28,11 +28,11 @@ func TestEstimate(t *testing.T) {
 	}{
 		{"nothing", nil, 0, nil, plan.Cost{}},
 		{"not counted", steps(ac), -1, nil, plan.Cost{Keys: -1, Bytes: -1, EstimateMS: -1}},
-		{"not sampled", steps(ac), 1024, nil, plan.Cost{Keys: 1024, Bytes: -1, EstimateMS: 8}},
-		{"sampled", steps(ac), 1024, map[cluster.NodeID]int64{nodeID("a"): 1024}, plan.Cost{Keys: 1024, Bytes: 1 << 20, EstimateMS: 12}},
-		{"no keys need no sample", steps(bd), 0, nil, plan.Cost{EstimateMS: 1}},
-		{"at the same time", steps(ac, bd), 1024, map[cluster.NodeID]int64{nodeID("a"): 1024}, plan.Cost{Keys: 1024, Bytes: 1 << 20, EstimateMS: 12}},
-		{"one after the other", steps(ac, bc), 1024, map[cluster.NodeID]int64{nodeID("a"): 100_000}, plan.Cost{Keys: 1024, Bytes: 102_400_000, EstimateMS: 408}},
+		{"not sampled", steps(ac), 1024, nil, plan.Cost{Keys: 1024, Bytes: -1, EstimateMS: 9}},
+		{"sampled", steps(ac), 1024, map[cluster.NodeID]int64{nodeID("a"): 1024}, plan.Cost{Keys: 1024, Bytes: 1 << 20, EstimateMS: 13}},
+		{"no keys need no sample", steps(bd), 0, nil, plan.Cost{EstimateMS: 2}},
+		{"at the same time", steps(ac, bd), 1024, map[cluster.NodeID]int64{nodeID("a"): 1024}, plan.Cost{Keys: 1024, Bytes: 1 << 20, EstimateMS: 13}},
+		{"one after the other", steps(ac, bc), 1024, map[cluster.NodeID]int64{nodeID("a"): 100_000}, plan.Cost{Keys: 1024, Bytes: 102_400_000, EstimateMS: 411}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -12,6 +12,12 @@ import (
 	"github.com/trib-dev/trib/pkg/plan"
 )
 
+// someMasters are a few, and at times 201, where redis-cli miscounts.
+func someMasters(least int) *rapid.Generator[int] {
+	few := rapid.IntRange(least, 12)
+	return rapid.OneOf(few, few, few, few, few, few, rapid.Just(201))
+}
+
 // drawRebalance asks for anything that is not refused.
 func drawRebalance(t *rapid.T, l layout) plan.RebalanceOptions {
 	o := plan.RebalanceOptions{
@@ -86,7 +92,7 @@ func takesPart(l layout, o plan.RebalanceOptions, i int) bool {
 // left to do for a second one.
 func TestRebalance(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		l := drawLayout(t, rapid.OneOf(rapid.IntRange(1, 12), rapid.Just(201)).Draw(t, "masters"))
+		l := drawLayout(t, someMasters(1).Draw(t, "masters"))
 		o := drawRebalance(t, l)
 		p, err := plan.Rebalance(l.state(), o)
 		if err != nil {
@@ -273,7 +279,7 @@ func checkFinished(t *rapid.T, l layout, p plan.Plan) {
 // finished by the same command.
 func TestDrain(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		l := drawLayout(t, rapid.OneOf(rapid.IntRange(2, 9), rapid.Just(201)).Draw(t, "masters"))
+		l := drawLayout(t, someMasters(2).Draw(t, "masters"))
 		o := plan.DrainOptions{Node: master(rapid.IntRange(0, len(l.slots)-1).Draw(t, "node"))}
 		for i := range l.slots {
 			if master(i) != o.Node && rapid.Bool().Draw(t, "receives") {
