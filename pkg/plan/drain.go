@@ -25,11 +25,11 @@ type DrainOptions struct {
 // anywhere else are refused. s must have keys counted for the open slots.
 func Drain(s cluster.State, o DrainOptions) (Plan, error) {
 	node, ok := s.Get(o.Node)
-	switch {
-	case !ok || !node.Reachable():
+	if !ok || !node.Reachable() {
 		return Plan{}, refuse("%s %s", name(s, o.Node), unfit(s, o.Node))
-	case !node.IsMaster():
-		return emptyDrain(s, node, fmt.Sprintf("%s is a replica: it has no slots", node.Addr)), nil
+	}
+	if !node.IsMaster() {
+		return drainReplica(s, node)
 	}
 	to, refusal := o.receivers(s, node)
 	if refusal != nil {
@@ -43,7 +43,7 @@ func Drain(s cluster.State, o DrainOptions) (Plan, error) {
 		return Plan{}, r
 	}
 	if len(t.moves) == 0 && t.own[0].Empty() {
-		return emptyDrain(s, node, fmt.Sprintf("%s has no slots", node.Addr)), nil
+		return drained(s, node, "has no slots"), nil
 	}
 	if len(to) == 0 {
 		r := refuse("no other master has slots: name who gets those of %s", node.Addr)
@@ -57,8 +57,18 @@ func Drain(s cluster.State, o DrainOptions) (Plan, error) {
 	return p, nil
 }
 
-func emptyDrain(s cluster.State, node cluster.Member, why string) Plan {
-	p := Plan{Version: Version, Kind: KindDrain, Nodes: []Node{nodeOf(node)}, Reasons: []string{why}}
+// drainReplica is the plan for a node that has become a replica, as servers
+// before Valkey 8 make one of a master that gave its last slot. What that move
+// may have left open must not be passed over.
+func drainReplica(s cluster.State, node cluster.Member) (Plan, error) {
+	if r := noOpenBut(s, cluster.SlotSet{}); r != nil {
+		return Plan{}, r
+	}
+	return drained(s, node, "is a replica: it has no slots"), nil
+}
+
+func drained(s cluster.State, node cluster.Member, why string) Plan {
+	p := Plan{Version: Version, Kind: KindDrain, Nodes: []Node{nodeOf(node)}, Reasons: []string{fmt.Sprintf("%s %s", node.Addr, why)}}
 	p.seal(s)
 	return p
 }

@@ -48,9 +48,7 @@ func Rebalance(s cluster.State, o RebalanceOptions) (Plan, error) {
 	}
 	loads := o.loads(t)
 	left := t.towards(loads, o.MaxSlots)
-	if m, ok := t.bothWays(); ok {
-		r := refuse("%s would give and get slots, since some are open on it that are not on the way to balance", m.Addr)
-		r.Hint = "finish the interrupted move first: trib resume"
+	if r := t.oneWay(); r != nil {
 		return Plan{}, r
 	}
 	t.writeTo(&p)

@@ -98,18 +98,21 @@ func (t *transfer) carry(give, take []int) {
 	}
 }
 
-// bothWays is a master that gives and gets.
-func (t *transfer) bothWays() (cluster.Member, bool) {
+// oneWay refuses moves by which a master would both give and get: what
+// somebody began goes against what is to come.
+func (t *transfer) oneWay() *Refusal {
 	gives := make(map[int]bool)
 	for l := range t.moves {
 		gives[l.from] = true
 	}
 	for _, l := range t.links() {
 		if gives[l.to] {
-			return t.masters[l.to], true
+			r := refuse("%s would give and get slots, since some are open on it that are not on the way to balance", t.masters[l.to].Addr)
+			r.Hint = hintResume
+			return r
 		}
 	}
-	return cluster.Member{}, false
+	return nil
 }
 
 func (t *transfer) links() []link { return slices.SortedFunc(maps.Keys(t.moves), link.compare) }
@@ -150,6 +153,8 @@ func begunReason(slots cluster.SlotSet, from cluster.Member) string {
 	return fmt.Sprintf("slots %s are already on their way from %s and are finished first", slots, from.Addr)
 }
 
+const hintResume = "finish the interrupted move first: trib resume"
+
 // noOpenBut refuses slots that any master calls open, but for those given.
 func noOpenBut(s cluster.State, begun cluster.SlotSet) *Refusal {
 	for _, m := range s.Masters() {
@@ -162,6 +167,6 @@ func noOpenBut(s cluster.State, begun cluster.SlotSet) *Refusal {
 
 func openElsewhere(slots cluster.SlotSet, m cluster.Member) *Refusal {
 	r := refuse("slots %s are open on %s", slots, m.Addr)
-	r.Hint = "finish the interrupted move first: trib resume"
+	r.Hint = hintResume
 	return r
 }
