@@ -50,7 +50,7 @@ func (w words) String() string {
 
 func (w words) Type() string { return "KEY" }
 
-// decimal is a flag with up to three decimal places.
+// decimal is a flag with up to six decimal places.
 type decimal struct {
 	value *plan.Decimal
 	max   plan.Decimal
@@ -59,7 +59,7 @@ type decimal struct {
 func (d decimal) Set(s string) error {
 	v, err := plan.ParseDecimal(s)
 	if err != nil || v > d.max {
-		return fmt.Errorf("want a number from 0 to %s, with up to three decimal places", d.max)
+		return fmt.Errorf("want a number from 0 to %s, with up to six decimal places", d.max)
 	}
 	*d.value = v
 	return nil
@@ -91,7 +91,7 @@ func (w weights) Set(s string) error {
 	}
 	v, err := plan.ParseDecimal(s[i+1:])
 	if err != nil || v > plan.MaxWeight {
-		return fmt.Errorf("want NODE=WEIGHT, a weight from 0 to %s with up to three decimal places", plan.MaxWeight)
+		return fmt.Errorf("want NODE=WEIGHT, a weight from 0 to %s with up to six decimal places", plan.MaxWeight)
 	}
 	*w.value = append(*w.value, weight{s[:i], v})
 	return nil

@@ -129,7 +129,7 @@ func TestUsageErrors(t *testing.T) {
 		{"rebalance h:1 --weight x=+5", "--weight"},
 		{"rebalance h:1 --weight x=1e3", "--weight"},
 		{"rebalance h:1 --weight x=NaN", "--weight"},
-		{"rebalance h:1 --weight x=1.2345", "--weight"},
+		{"rebalance h:1 --weight x=1.2345678", "--weight"},
 		{"rebalance h:1 --weight x=1000001", "--weight"},
 		{"rebalance h:1 --weight x=1 y=abc", "--weight"},
 		{"rebalance h:1 --weight x=1 x=2", "names x twice"},

@@ -3,13 +3,14 @@ package plan
 import (
 	"cmp"
 	"container/heap"
+	"math/bits"
 	"slices"
 
 	"github.com/trib-dev/trib/pkg/cluster"
 )
 
 // load is one master as it is balanced against others: all in whole numbers,
-// which int64 holds within the bounds of Decimal.
+// which is exact within the bounds of Decimal.
 type load struct {
 	weight      Decimal
 	slots       int // now
@@ -24,7 +25,6 @@ func (l load) fits() bool { return l.least <= l.slots && l.slots <= l.most }
 // either way, however narrow the threshold; so a threshold of 0 is exact, and
 // there is always a way to fit all.
 func setBands(loads []load, threshold Decimal) {
-	const percent = int64(100 * one)
 	var slots, weight int64
 	for _, l := range loads {
 		slots += int64(l.slots)
@@ -32,11 +32,18 @@ func setBands(loads []load, threshold Decimal) {
 	}
 	for i, l := range loads {
 		share := slots * int64(l.weight)
-		low := ceil(share*(percent-int64(threshold)), weight*percent)
-		high := share * (percent + int64(threshold)) / (weight * percent)
-		loads[i].least = int(min(low, share/weight))
-		loads[i].most = int(max(high, ceil(share, weight)))
+		low, rest := percent(share, MaxThreshold-threshold)
+		high, _ := percent(share, MaxThreshold+threshold)
+		loads[i].least = int(min(ceil(low+min(rest, 1), weight), share/weight))
+		loads[i].most = int(max(high/weight, ceil(share, weight)))
 	}
+}
+
+// percent is a part of n, rounded down, and what that leaves out.
+func percent(n int64, part Decimal) (whole, rest int64) {
+	hi, lo := bits.Mul64(uint64(n), uint64(part))
+	q, r := bits.Div64(hi, lo, uint64(MaxThreshold))
+	return int64(q), int64(r)
 }
 
 func ceil(a, b int64) int64 { return (a + b - 1) / b }

@@ -22,12 +22,12 @@ func allowed(loads []load, threshold Decimal, i, slots int) bool {
 	share := big.NewRat(int64(total)*int64(loads[i].weight), int64(weight))
 	off := new(big.Rat).Sub(big.NewRat(int64(slots), 1), share)
 	off.Abs(off)
-	most := new(big.Rat).Mul(share, big.NewRat(int64(threshold), int64(100*one)))
+	most := new(big.Rat).Mul(share, big.NewRat(int64(threshold), int64(MaxThreshold)))
 	return off.Cmp(big.NewRat(1, 1)) < 0 || off.Cmp(most) <= 0
 }
 
 func drawLoads(t *rapid.T, masters, slots int) ([]load, Decimal) {
-	weights := rapid.SampledFrom([][]Decimal{{1000}, {0, 1000}, {0, 500, 1000, 3000}, {1, 333, MaxWeight}}).Draw(t, "weights")
+	weights := rapid.SampledFrom([][]Decimal{{One}, {0, One}, {0, One / 2, One, 3 * One}, {1, One / 3, MaxWeight}}).Draw(t, "weights")
 	loads := make([]load, masters)
 	total := Decimal(0)
 	for i := range loads {
@@ -36,9 +36,9 @@ func drawLoads(t *rapid.T, masters, slots int) ([]load, Decimal) {
 		total += loads[i].weight
 	}
 	if total == 0 {
-		loads[0].weight = one
+		loads[0].weight = One
 	}
-	return loads, rapid.SampledFrom([]Decimal{0, 500, 2000, 10_000, 33_333, MaxThreshold}).Draw(t, "threshold")
+	return loads, rapid.SampledFrom([]Decimal{0, One / 2, 2 * One, 10 * One, 33_333_333, MaxThreshold}).Draw(t, "threshold")
 }
 
 // TestBandsKeepThePromise promises that the bands hold exactly what is allowed.
@@ -107,7 +107,7 @@ func TestRaiseLevels(t *testing.T) {
 		goals := make([]int, len(loads))
 		for i := range loads {
 			goals[i] = rapid.IntRange(0, 100).Draw(t, "slots")
-			loads[i] = load{weight: one, slots: goals[i], most: cluster.SlotCount}
+			loads[i] = load{weight: One, slots: goals[i], most: cluster.SlotCount}
 		}
 		raise(loads, goals, rapid.IntRange(0, 500).Draw(t, "more"))
 		for i := range goals {
@@ -200,7 +200,7 @@ func TestPickIsExact(t *testing.T) {
 
 func TestDecimal(t *testing.T) {
 	for text, want := range map[string]string{
-		"0": "0", "1": "1", "0.5": "0.5", "1.125": "1.125", "007": "7", "2.50": "2.5", "1000000": "1000000", "0.000": "0", "999999999.999": "999999999.999",
+		"0": "0", "1": "1", "0.5": "0.5", "1.125": "1.125", "007": "7", "2.50": "2.5", "1000000": "1000000", "0.000": "0", "0.333333": "0.333333", "999999999.999999": "999999999.999999",
 	} {
 		d, err := ParseDecimal(text)
 		if err != nil || d.String() != want {
@@ -210,12 +210,12 @@ func TestDecimal(t *testing.T) {
 			t.Errorf("%q does not survive: %v, %v", text, again, err)
 		}
 	}
-	for _, text := range []string{"", "abc", "-5", "+5", "1e3", "0x10", "1_000", ".5", "5.", "1.2345", "1,5", " 1", "9999999999", "NaN", "Inf", "1.-5", "٣"} {
+	for _, text := range []string{"", "abc", "-5", "+5", "1e3", "0x10", "1_000", ".5", "5.", "1.2345678", "1,5", " 1", "9999999999", "NaN", "Inf", "1.-5", "٣"} {
 		if d, err := ParseDecimal(text); err == nil {
 			t.Errorf("%q was read as %s", text, d)
 		}
 	}
-	for d, want := range map[Decimal]string{2000: "2.00", 0: "0.00", 1125: "1.13", 12_340: "12.34", 333: "0.33"} {
+	for d, want := range map[Decimal]string{2 * One: "2.00", 0: "0.00", 1_125_000: "1.13", 12_340_000: "12.34", One / 3: "0.33", 4999: "0.00", 5000: "0.01"} {
 		if got := d.Fixed(); got != want {
 			t.Errorf("%s: %s, want %s", d, got, want)
 		}

@@ -110,7 +110,7 @@ func (t *transfer) empty() {
 	loads := make([]load, len(t.masters))
 	give, take := make([]int, len(loads)), make([]int, len(loads))
 	for i := range loads {
-		loads[i] = load{weight: one, slots: t.own[i].Len(), most: cluster.SlotCount}
+		loads[i] = load{weight: One, slots: t.own[i].Len(), most: cluster.SlotCount}
 		take[i] = loads[i].slots
 	}
 	give[0] = loads[0].slots

@@ -130,7 +130,7 @@ func (o RebalanceOptions) weight(id cluster.NodeID) Decimal {
 	if w, ok := o.Weights[id]; ok {
 		return w
 	}
-	return one
+	return One
 }
 
 // Scope is how many masters a rebalance is across, and what they weigh

@@ -22,12 +22,12 @@ func someMasters(least int) *rapid.Generator[int] {
 func drawRebalance(t *rapid.T, l layout) plan.RebalanceOptions {
 	o := plan.RebalanceOptions{
 		Weights:         make(map[cluster.NodeID]plan.Decimal),
-		Threshold:       rapid.SampledFrom([]plan.Decimal{0, 1, plan.DefaultThreshold, 12_500, plan.MaxThreshold}).Draw(t, "threshold"),
+		Threshold:       rapid.SampledFrom([]plan.Decimal{0, 1, plan.DefaultThreshold, 25 * plan.One / 2, plan.MaxThreshold}).Draw(t, "threshold"),
 		UseEmptyMasters: rapid.Bool().Draw(t, "empty masters"),
 	}
 	for range rapid.IntRange(0, 4).Draw(t, "weights") {
 		i := rapid.IntRange(0, len(l.slots)-1).Draw(t, "weighed")
-		o.Weights[master(i)] = rapid.SampledFrom([]plan.Decimal{0, 0, 1, 500, 1000, 2500, plan.MaxWeight}).Draw(t, "weight")
+		o.Weights[master(i)] = rapid.SampledFrom([]plan.Decimal{0, 0, 1, plan.One / 2, plan.One, 5 * plan.One / 2, plan.MaxWeight}).Draw(t, "weight")
 	}
 	for i := range l.slots {
 		if _, weighed := o.Weights[master(i)]; !weighed && rapid.IntRange(0, 9).Draw(t, "excluded") == 0 {
@@ -78,7 +78,7 @@ func weightOf(o plan.RebalanceOptions, i int) int64 {
 	if w, ok := o.Weights[master(i)]; ok {
 		return int64(w)
 	}
-	return 1000
+	return int64(plan.One)
 }
 
 func takesPart(l layout, o plan.RebalanceOptions, i int) bool {
