@@ -19,6 +19,7 @@ test: servers lint ## everything that proves the project, on real servers
 
 prove: servers ## the long form: every kill point, longer fuzzing, the race detector
 	$(GO) test -timeout 60m -count=1 ./internal/chaos -run TestKillEverywhere -v -every=1
+	$(GO) test -timeout 60m -count=1 ./pkg/apply -run TestEveryFault -v -every=1
 	$(MAKE) race
 	$(MAKE) fuzz FUZZTIME=2m
 
@@ -39,7 +40,7 @@ fuzz: ## every fuzz target for FUZZTIME
 
 bench: build servers ## trib beside redis-cli 7.0, in one run
 	scripts/bench.sh
-	$(GO) test -run '^$$' -bench . -benchmem ./pkg/...
+	$(GO) test -run '^$$' -bench . -benchmem ./pkg/... ./internal/chaos
 
 demo: build ## six local nodes: create, write, move, check, clean up
 	scripts/demo.sh

@@ -79,7 +79,7 @@ const (
 	keysPerMove = 10
 	// mutations of a reshard of three slots in one window: open at both ends, three
 	// batches each, guard, claim and release.
-	mutations = slotsMoved * (2 + 3 + 1 + 2)
+	mutations = slotsMoved * (2 + 3 + 2)
 )
 
 func tagged(slot int) string {

@@ -15,6 +15,7 @@ import (
 	"github.com/trib-dev/trib/pkg/cluster"
 	"github.com/trib-dev/trib/pkg/health"
 	"github.com/trib-dev/trib/pkg/lock"
+	"github.com/trib-dev/trib/pkg/move"
 	"github.com/trib-dev/trib/pkg/plan"
 )
 
@@ -156,6 +157,8 @@ func (c change) explain(err error, left int) error {
 	switch {
 	case exitCode(err) == exitConflict:
 		return &hintError{err, "compare the two values, delete the wrong one on its node, then: " + c.resume}
+	case is[*move.BigKeysError](err):
+		return err
 	case is[*apply.PartialError](err) && c.again != "" && left > 0:
 		return &hintError{err, fmt.Sprintf(c.again, left)}
 	case is[*apply.PartialError](err):

@@ -198,8 +198,8 @@ func TestResumeAfterKill(t *testing.T) {
 	onSim(t, sim.Options{}, func(t *testing.T, b *bench, c *sim.Cluster) {
 		c.Form(3, 1)
 		fill(t, c, 30)
-		kill(c, 25)
-		b.want(b.runLine("reshard 127.0.0.1:7001 --from 127.0.0.1:7001 --to 127.0.0.1:7003 --slots 400 --yes"), exitPartial)
+		kill(c, 13)
+		b.want(b.runLine("reshard 127.0.0.1:7001 --from 127.0.0.1:7001 --to 127.0.0.1:7003 --slots 8 --yes"), exitPartial)
 		b.wantErr("trib: stopped with", "hint: the same reshard with --slots ")
 		b.dialer = c.Dialer()
 		c.Intercept(nil)

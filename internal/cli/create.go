@@ -3,7 +3,6 @@ package cli
 import (
 	"context"
 	"errors"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -118,11 +117,11 @@ func (app *App) observeNodes(ctx context.Context, a access, addrs []cluster.Addr
 	silent := &unreachableError{}
 	for _, m := range s.Unreachable() {
 		// A node that answers and is unfit is for the plan to refuse.
-		if strings.HasPrefix(m.Unreachable, "not a cluster node") {
+		if m.Cause == cluster.CauseNotCluster {
 			continue
 		}
 		silent.reasons = append(silent.reasons, m.Addr.String()+" does not answer: "+m.Unreachable)
-		if refusesCredentials(m.Unreachable) {
+		if m.Cause == cluster.CauseRefused {
 			silent.refused = &driver.AuthError{Addr: m.Addr, Err: errors.New(m.Unreachable)}
 		}
 	}
@@ -130,12 +129,4 @@ func (app *App) observeNodes(ctx context.Context, a access, addrs []cluster.Addr
 		return s, silent
 	}
 	return s, nil
-}
-
-// refusesCredentials knows a refusal by the server's words, which are all that
-// a state keeps of it.
-func refusesCredentials(why string) bool {
-	said := &driver.ServerError{Text: why}
-	return driver.HasCode(said, "NOAUTH") || driver.HasCode(said, "WRONGPASS") ||
-		driver.Mentions(said, "invalid password") || driver.Mentions(said, "without any password configured")
 }

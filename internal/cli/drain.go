@@ -7,7 +7,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/trib-dev/trib/internal/ui"
-	"github.com/trib-dev/trib/pkg/apply"
 	"github.com/trib-dev/trib/pkg/observe"
 	"github.com/trib-dev/trib/pkg/plan"
 )
@@ -45,7 +44,7 @@ without slots changes nothing.` +
 		},
 	}
 	o.changeOptions.addFlags(cmd.Flags())
-	o.moveOptions.addFlags(cmd)
+	o.moveOptions.addFlags(cmd.Flags())
 	cmd.Flags().Var(names{&o.to}, "to", "masters that get the slots (default: all others that have some)")
 	return cmd
 }
@@ -102,7 +101,7 @@ func (app *App) runDrain(ctx context.Context, o *drainOptions) error {
 		command: "drain", options: &o.changeOptions, access: a, plan: p, state: s,
 		show:     ui.DrainPlan{MovePlan: ui.MovePlan{Plan: p, State: s}, Node: node}.Text,
 		question: "Do you want to drain the node by this plan (yes/no)? ",
-		apply:    apply.Options{Move: o.engine()},
+		apply:    o.apply(),
 		after:    ui.Check.Verdict,
 		resume:   "trib resume " + o.seed.addr.String(),
 		again:    "the same drain moves the %d slots that are left; trib resume " + o.seed.addr.String() + " only finishes what is open",

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/trib-dev/trib/internal/prompt"
@@ -121,7 +122,7 @@ func exitCode(err error) int {
 		return exitInterrupted
 	case is[*unhealthyError](err):
 		return exitUnhealthy
-	case is[*plan.Refusal](err), is[*apply.StaleError](err), is[*unfitError](err),
+	case is[*plan.Refusal](err), is[*apply.StaleError](err), is[*apply.PreflightError](err), is[*unfitError](err),
 		is[*lock.HeldError](err), is[*lock.UnsupportedError](err):
 		return exitStale
 	case is[*observe.SeedError](err), is[*driver.AuthError](err), is[*unreachableError](err):
@@ -137,16 +138,35 @@ func is[E error](err error) bool {
 
 const hintPartial = "trib check shows where the cluster stands; trib resume finishes what was begun"
 
+const hintBigKeys = "the same command with --big-keys move moves these slots too, and blocks both nodes for so long; or make the keys smaller first"
+
+// overrideHint names the flag for every obstacle.
+func overrideHint(e *apply.PreflightError) string {
+	var codes []string
+	for _, o := range e.Obstacles {
+		if !slices.Contains(codes, string(o.Code)) {
+			codes = append(codes, string(o.Code))
+		}
+	}
+	return "--override " + strings.Join(codes, ",") + " goes ahead all the same"
+}
+
 // hintFor is what to run next where nobody said it.
 func hintFor(err error) string {
 	if e, ok := errors.AsType[*hintError](err); ok {
 		return e.hint
+	}
+	if is[*move.BigKeysError](err) {
+		return hintBigKeys
 	}
 	if is[*apply.PartialError](err) {
 		return hintPartial
 	}
 	if e, ok := errors.AsType[*plan.Refusal](err); ok {
 		return e.Hint
+	}
+	if e, ok := errors.AsType[*apply.PreflightError](err); ok {
+		return overrideHint(e)
 	}
 	switch {
 	case is[*lock.HeldError](err):
@@ -177,6 +197,12 @@ func reasonsOf(err error) (head string, reasons []string) {
 	}
 	if e, ok := errors.AsType[*apply.StaleError](err); ok {
 		return "the plan does not fit the cluster any more", e.Reasons
+	}
+	if e, ok := errors.AsType[*apply.PreflightError](err); ok {
+		for _, o := range e.Obstacles {
+			reasons = append(reasons, o.Text)
+		}
+		return "the cluster is not fit for this plan", reasons
 	}
 	if e, ok := errors.AsType[*unfitError](err); ok {
 		return "the cluster is not fit for this", e.reasons

@@ -7,7 +7,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/trib-dev/trib/internal/ui"
-	"github.com/trib-dev/trib/pkg/apply"
 	"github.com/trib-dev/trib/pkg/cluster"
 	"github.com/trib-dev/trib/pkg/observe"
 	"github.com/trib-dev/trib/pkg/plan"
@@ -56,9 +55,9 @@ again; trib resume only finishes what is open.` +
 
 func (o *rebalanceOptions) addFlags(cmd *cobra.Command) {
 	o.changeOptions.addFlags(cmd.Flags())
-	o.moveOptions.addFlags(cmd)
+	o.moveOptions.addFlags(cmd.Flags())
 	f := cmd.Flags()
-	f.Var(weights{&o.weights}, "weight", "a master's share beside the others', which have 1; 0 gives everything away; repeatable")
+	f.Var(weights{&o.weights}, "weight", "a master's share; the others have 1, and 0 is nothing; repeatable")
 	f.Var(decimal{&o.threshold, plan.MaxThreshold}, "threshold", "percent of its share that a master may have more or less")
 	f.BoolVar(&o.useEmptyMasters, "use-empty-masters", false, "masters without slots get some too")
 	f.Var(names{&o.exclude}, "exclude", "masters that neither give nor get")
@@ -122,7 +121,7 @@ func (app *App) runRebalance(ctx context.Context, o *rebalanceOptions) error {
 		command: "rebalance", options: &o.changeOptions, access: a, plan: p, state: s,
 		show:     view.Text,
 		question: "Do you want to proceed with the proposed rebalance plan (yes/no)? ",
-		apply:    apply.Options{Move: o.engine()},
+		apply:    o.apply(),
 		after:    ui.Check.Verdict,
 		resume:   "trib resume " + o.seed.addr.String(),
 		again:    "the same rebalance moves the %d slots that are left; trib resume " + o.seed.addr.String() + " only finishes what is open",

@@ -3,15 +3,12 @@ package cli
 import (
 	"context"
 	"slices"
-	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/trib-dev/trib/internal/ui"
-	"github.com/trib-dev/trib/pkg/apply"
 	"github.com/trib-dev/trib/pkg/cluster"
 	"github.com/trib-dev/trib/pkg/health"
-	"github.com/trib-dev/trib/pkg/move"
 	"github.com/trib-dev/trib/pkg/observe"
 	"github.com/trib-dev/trib/pkg/plan"
 )
@@ -25,24 +22,6 @@ type reshardOptions struct {
 	slots int
 	named cluster.SlotSet
 	keys  []string
-}
-
-// moveOptions belong to every command that moves slots.
-type moveOptions struct {
-	pipeline     int
-	timeout      time.Duration
-	waitReplicas int
-}
-
-func (o *moveOptions) addFlags(cmd *cobra.Command) {
-	f := cmd.Flags()
-	f.Var(number{&o.pipeline, 1, 10000}, "pipeline", "keys in one MIGRATE (default 100)")
-	f.Var(span{&o.timeout, time.Millisecond}, "timeout", "of one MIGRATE (default 5s, or a third of the node timeout)")
-	f.Var(number{&o.waitReplicas, 1, 1000}, "wait-replicas", "replicas of the target that must have each batch (default 1, where there is one)")
-}
-
-func (o *moveOptions) engine() move.Options {
-	return move.Options{Batch: o.pipeline, Timeout: o.timeout, WaitReplicas: o.waitReplicas}
 }
 
 func newReshardCmd(app *App, run func(context.Context, *reshardOptions) error) *cobra.Command {
@@ -73,13 +52,13 @@ by running it again.` +
 		},
 	}
 	o.changeOptions.addFlags(cmd.Flags())
-	o.moveOptions.addFlags(cmd)
+	o.moveOptions.addFlags(cmd.Flags())
 	f := cmd.Flags()
 	f.Var(names{&o.from}, "from", "masters that give slots, or all")
 	f.StringVar(&o.to, "to", "", "master that gets them")
 	f.Var(number{&o.slots, 1, cluster.SlotCount}, "slots", "how many slots to move, 1 to 16384")
 	f.Var(slotList{&o.named}, "slots-list", "which slots to move: 5,7,100-200; repeatable")
-	f.Var(words{&o.keys}, "key", "move the slot of this key; repeatable")
+	f.Var(texts{&o.keys}, "key", "move the slot of this key; repeatable")
 	// Keys that are on both sides are compared in any case.
 	f.Bool("replace", false, "")
 	f.MarkHidden("replace")
@@ -133,7 +112,7 @@ func (app *App) runReshard(ctx context.Context, o *reshardOptions) error {
 		command: "reshard", options: &o.changeOptions, access: a, plan: p, state: s,
 		show:     ui.MovePlan{Plan: p, State: s}.Text,
 		question: "Do you want to proceed with the proposed reshard plan (yes/no)? ",
-		apply:    apply.Options{Move: o.engine()},
+		apply:    o.moveOptions.apply(),
 		after:    ui.Check.Verdict,
 		resume:   "trib resume " + o.seed.addr.String(),
 		again:    o.again(),

@@ -6,7 +6,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/trib-dev/trib/internal/ui"
-	"github.com/trib-dev/trib/pkg/apply"
 	"github.com/trib-dev/trib/pkg/observe"
 	"github.com/trib-dev/trib/pkg/plan"
 )
@@ -44,7 +43,7 @@ node that it was on its way to.` +
 		},
 	}
 	o.changeOptions.addFlags(cmd.Flags())
-	o.moveOptions.addFlags(cmd)
+	o.moveOptions.addFlags(cmd.Flags())
 	return cmd
 }
 
@@ -73,7 +72,7 @@ func (app *App) runResume(ctx context.Context, o *resumeOptions) error {
 		command: "resume", options: &o.changeOptions, access: a, plan: p, state: s,
 		show:     ui.ResumePlan{Plan: p}.Text,
 		question: "Do you want to finish these moves (yes/no)? ",
-		apply:    apply.Options{Move: o.engine()},
+		apply:    o.moveOptions.apply(),
 		after:    ui.Check.Verdict,
 		resume:   "trib resume " + o.seed.addr.String(),
 	})

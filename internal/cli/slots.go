@@ -33,22 +33,22 @@ func (l slotList) String() string {
 
 func (l slotList) Type() string { return "SLOTS" }
 
-// words is a flag that may be given several times, each with any text.
-type words struct{ value *[]string }
+// texts is a flag that may be given several times, each with any text.
+type texts struct{ value *[]string }
 
-func (w words) Set(s string) error {
+func (w texts) Set(s string) error {
 	*w.value = append(*w.value, s)
 	return nil
 }
 
-func (w words) String() string {
+func (w texts) String() string {
 	if w.value == nil {
 		return ""
 	}
 	return strings.Join(*w.value, " ")
 }
 
-func (w words) Type() string { return "KEY" }
+func (w texts) Type() string { return "KEY" }
 
 // decimal is a flag with up to six decimal places.
 type decimal struct {

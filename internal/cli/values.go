@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -128,3 +129,55 @@ func (n names) String() string {
 }
 
 func (n names) Type() string { return "NODE,NODE" }
+
+// size is a flag for an amount of memory: bytes, or with a unit of 1024 such as
+// 64K, 20M, 1G.
+type size struct{ value *int64 }
+
+func (n size) Set(s string) error {
+	digits := strings.TrimRight(s, "kKmMgG")
+	unit := strings.Index("kmg", strings.ToLower(s[len(digits):]))
+	v, err := strconv.ParseInt(digits, 10, 44)
+	if err != nil || strings.Trim(digits, "0123456789") != "" || v < 1 || len(s)-len(digits) > 1 {
+		return errors.New("want an amount of memory such as 500000, 64K, 20M or 1G")
+	}
+	if len(s) > len(digits) {
+		v <<= 10 * (unit + 1)
+	}
+	*n.value = v
+	return nil
+}
+
+func (n size) String() string {
+	if n.value == nil || *n.value == 0 {
+		return ""
+	}
+	return strconv.FormatInt(*n.value, 10)
+}
+
+func (n size) Type() string { return "BYTES" }
+
+// words is a flag with words of a fixed set, separated by commas.
+type words struct {
+	value *[]string
+	known []string
+}
+
+func (w words) Set(s string) error {
+	for word := range strings.SplitSeq(s, ",") {
+		if !slices.Contains(w.known, word) {
+			return fmt.Errorf("want %s", strings.Join(w.known, ", "))
+		}
+		*w.value = append(*w.value, word)
+	}
+	return nil
+}
+
+func (w words) String() string {
+	if w.value == nil {
+		return ""
+	}
+	return strings.Join(*w.value, ",")
+}
+
+func (w words) Type() string { return strings.Join(w.known, ",") }

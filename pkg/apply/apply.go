@@ -3,6 +3,7 @@ package apply
 import (
 	"context"
 	"fmt"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -37,11 +38,14 @@ type Options struct {
 	Lock     lock.Options
 	Move     move.Options
 
+	Override []plan.ObstacleCode // obstacles that shall not keep it from starting
+
 	Ready       Readiness     // for create; default ReadyOK
 	WaitTimeout time.Duration // for every wait; default 60 s
 }
 
-// Run carries out a plan. Its error is a *StaleError, a *lock.HeldError or
+// Run carries out a plan. Its error is a *StaleError, a *PreflightError, a
+// *lock.HeldError or
 // whatever else kept it from starting where nothing was changed, and a
 // *PartialError where something was. A cancelled ctx stops it at the next point
 // that leaves every slot closed or resumable.
@@ -71,8 +75,9 @@ type runner struct {
 	o       Options
 	name    string // client name of every connection
 	crew    *crew
-	changed atomic.Bool // something was sent that may have changed the cluster
-	done    int         // steps
+	changed atomic.Bool  // something was sent that may have changed the cluster
+	done    atomic.Int32 // steps
+	telling sync.Mutex
 }
 
 func newRunner(p plan.Plan, o Options) *runner {
@@ -99,7 +104,11 @@ func (r *runner) close() {
 	}
 }
 
-func (r *runner) tell(e Event) { r.o.Observer(e) }
+func (r *runner) tell(e Event) {
+	r.telling.Lock()
+	defer r.telling.Unlock()
+	r.o.Observer(e)
+}
 
 // observe reads the nodes of a plan that forms a cluster one by one, since they
 // do not know each other, and the whole cluster for any other plan.
@@ -170,8 +179,8 @@ func (r *runner) prepare(ctx context.Context) ([]int, error) {
 	if stale.Reasons != nil {
 		return nil, stale
 	}
-	r.done = len(r.p.Steps) - len(todo)
-	return todo, nil
+	r.done.Store(int32(len(r.p.Steps) - len(todo)))
+	return todo, r.preflight(ctx, s, todo)
 }
 
 // slotsToClose are the slots whose open state a step of the plan clears on m:
@@ -189,37 +198,38 @@ func (r *runner) slotsToClose(m cluster.Member) cluster.SlotSet {
 // carryOut does the steps, those of a kind together, and then verifies.
 func (r *runner) carryOut(ctx context.Context, todo []int) error {
 	for len(todo) > 0 {
-		n := r.wave(todo)
 		if ctx.Err() != nil {
-			return r.stopped(context.Cause(ctx), len(todo))
+			return r.stopped(context.Cause(ctx))
 		}
+		n := r.wave(todo)
 		if err := r.do(ctx, todo[:n]); err != nil {
-			return r.stopped(err, len(todo))
+			return r.stopped(err)
 		}
-		r.done += n
 		todo = todo[n:]
 	}
 	if err := r.verify(ctx); err != nil {
-		return r.stopped(err, 0)
+		return r.stopped(err)
 	}
 	return nil
 }
 
 // stopped turns an error into a *PartialError once anything was changed.
-func (r *runner) stopped(err error, left int) error {
+func (r *runner) stopped(err error) error {
 	if !r.changed.Load() {
 		return err
 	}
-	return &PartialError{Done: r.done, Left: left, Cause: err}
+	done := int(r.done.Load())
+	return &PartialError{Done: done, Left: len(r.p.Steps) - done, Cause: err}
 }
 
 // wave is how many of the steps to do can be done together: those that follow
 // each other with the same action. Joining and replicating go together, since a
-// replica need not wait for the whole mesh. Moves go one after the other.
+// replica need not wait for the whole mesh. Of moves, no node may be source in
+// one and target in another.
 func (r *runner) wave(todo []int) int {
 	first := r.p.Steps[todo[0]].Action
 	if first == plan.MoveSlots {
-		return 1
+		return r.moveWave(todo)
 	}
 	n := 1
 	for n < len(todo) {
@@ -232,19 +242,44 @@ func (r *runner) wave(todo []int) int {
 	return n
 }
 
-func (r *runner) do(ctx context.Context, steps []int) error {
-	for _, i := range steps {
+func (r *runner) moveWave(todo []int) int {
+	sources, targets := make(map[cluster.NodeID]bool), make(map[cluster.NodeID]bool)
+	for n, i := range todo {
 		step := r.p.Steps[i]
-		r.tell(Event{Kind: StepBegun, Step: i, Action: step.Action, Text: r.p.Describe(step)})
+		if step.Action != plan.MoveSlots || targets[step.From] || sources[step.To] {
+			return n
+		}
+		sources[step.From], targets[step.To] = true, true
+	}
+	return len(todo)
+}
+
+// do carries out steps that can be done together.
+func (r *runner) do(ctx context.Context, steps []int) error {
+	if r.p.Steps[steps[0]].Action == plan.MoveSlots {
+		return r.moveSlots(ctx, steps)
+	}
+	for _, i := range steps {
+		r.begin(i)
 	}
 	if err := r.act(ctx, steps); err != nil {
 		return err
 	}
 	for _, i := range steps {
-		step := r.p.Steps[i]
-		r.tell(Event{Kind: StepDone, Step: i, Action: step.Action, Text: r.p.Describe(step)})
+		r.end(i)
 	}
 	return nil
+}
+
+func (r *runner) begin(index int) {
+	step := r.p.Steps[index]
+	r.tell(Event{Kind: StepBegun, Step: index, Action: step.Action, Text: r.p.Describe(step)})
+}
+
+func (r *runner) end(index int) {
+	step := r.p.Steps[index]
+	r.done.Add(1)
+	r.tell(Event{Kind: StepDone, Step: index, Action: step.Action, Text: r.p.Describe(step)})
 }
 
 func (r *runner) act(ctx context.Context, steps []int) error {
@@ -255,8 +290,6 @@ func (r *runner) act(ctx context.Context, steps []int) error {
 		return r.assignSlots(ctx, steps)
 	case plan.Join, plan.Replicate:
 		return r.form(ctx, steps)
-	case plan.MoveSlots:
-		return r.moveSlots(ctx, steps[0])
 	case plan.CloseSlots:
 		return r.closeSlots(ctx, steps)
 	}

@@ -3,6 +3,8 @@ package apply
 import (
 	"fmt"
 	"strings"
+
+	"github.com/trib-dev/trib/pkg/plan"
 )
 
 // StaleError is a plan that does not fit the cluster any more. Nothing was
@@ -13,6 +15,19 @@ type StaleError struct {
 
 func (e *StaleError) Error() string {
 	return "the plan does not fit the cluster any more: " + strings.Join(e.Reasons, "; ")
+}
+
+// PreflightError is a plan that the cluster is not fit for. Nothing was changed.
+type PreflightError struct {
+	Obstacles []plan.Obstacle
+}
+
+func (e *PreflightError) Error() string {
+	texts := make([]string, len(e.Obstacles))
+	for i, o := range e.Obstacles {
+		texts[i] = o.Text
+	}
+	return "the cluster is not fit for this plan: " + strings.Join(texts, "; ")
 }
 
 // PartialError is a run that stopped after it had changed something. The

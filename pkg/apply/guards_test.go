@@ -31,9 +31,11 @@ var guards = []struct {
 		{"end.go", `return fmt.Errorf("%s refused %s: %w", e.addr, strings.Join(cmds[i], " "), err)`, `_ = strings.Join(cmds[i], " ")`},
 		{"open.go", "src, dst := m.src.view.Self(), m.dst.view.Self()\n", "if true {\n\t\treturn nil\n\t}\n\tsrc, dst := m.src.view.Self(), m.dst.view.Self()\n"},
 		{"take.go", `return ok && len(parts) > 0 && parts[0] == "master"`, "return ok && len(parts) > 0"},
+
+		{"take.go", "return extra, m.undeposed()", "return extra, nil"},
 	}},
 	{"emptiness is not proven", []edit{
-		{"drain.go", "more = more || len(b.keys) == m.o.Batch", "more = false"},
+		{"drain.go", "return len(b.keys) >= m.o.Batch })", "return false })"},
 		{"take.go", "if counts[slot] > 0 {", "if counts[slot] > 1<<40 {"},
 	}},
 	{"REPLACE from a side that is not known to be right", []edit{

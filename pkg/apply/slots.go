@@ -2,9 +2,14 @@ package apply
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"slices"
 	"strconv"
+	"sync"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/trib-dev/trib/pkg/cluster"
 	"github.com/trib-dev/trib/pkg/driver"
@@ -16,54 +21,142 @@ import (
 // moved back within 100 ms lost its keys on Redis 7.0 and 8.0, every reply OK.
 const settling = time.Second
 
-// moveSlots carries out one move with what is left of it.
-func (r *runner) moveSlots(ctx context.Context, index int) error {
-	step := r.p.Steps[index]
-	s, err := r.settled(ctx, step)
+// sourcesAtOnce is how many sources give slots at the same time.
+const sourcesAtOnce = 16
+
+// moveSlots carries out moves that may run side by side: each source works its
+// own off one after the other, and all sources work at the same time. Keys that
+// need a decision and slots that were left because of big keys stop nothing but
+// are an error in the end; any other failure stops everything.
+func (r *runner) moveSlots(ctx context.Context, steps []int) error {
+	s, err := r.settled(ctx, steps)
 	if err != nil {
 		return err
 	}
-	switch status, why := r.p.Status(step, s); status {
-	case plan.Done:
-		return nil
-	case plan.Blocked:
-		return &StaleError{[]string{fmt.Sprintf("%s is %s: %s", r.p.Describe(step), status, why)}}
+	if err := r.unblocked(steps, s); err != nil {
+		return err
 	}
+	var sources []cluster.NodeID
+	moves := make(map[cluster.NodeID][]int)
+	for _, i := range steps {
+		from := r.p.Steps[i].From
+		if moves[from] == nil {
+			sources = append(sources, from)
+		}
+		moves[from] = append(moves[from], i)
+	}
+	var left leftovers
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(sourcesAtOnce)
+	for _, from := range sources {
+		g.Go(func() error { return r.moveFrom(ctx, moves[from], s, &left) })
+	}
+	return errors.Join(g.Wait(), left.err())
+}
+
+// moveFrom works off the moves of one source.
+func (r *runner) moveFrom(ctx context.Context, steps []int, s cluster.State, left *leftovers) error {
+	for _, i := range steps {
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		if err := left.keep(r.moveStep(ctx, i, s)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// moveStep carries out what is left of one move.
+func (r *runner) moveStep(ctx context.Context, index int, s cluster.State) error {
+	step := r.p.Steps[index]
 	from, _ := s.Get(step.From)
 	to, _ := s.Get(step.To)
-	left := plan.Remaining(step, s)
-	e := Event{Kind: SlotsMoved, Step: index, Action: step.Action, Done: step.Slots.Len() - left.Len(), Total: step.Slots.Len()}
-	return move.Classic(ctx, r.o.Dialer, r.name, from, to, left, r.o.Move, func(p move.Progress) {
+	slots := plan.Remaining(step, s)
+	e := Event{Kind: SlotsMoved, Step: index, Action: step.Action, Done: step.Slots.Len() - slots.Len(), Total: step.Slots.Len()}
+	r.begin(index)
+	err := move.Classic(ctx, r.o.Dialer, r.name, from, to, slots, r.o.Move, func(p move.Progress) {
 		r.relay(&e, p)
 	})
+	if err == nil {
+		r.end(index)
+	}
+	return err
+}
+
+// unblocked refuses moves for which the cluster has changed since the last look.
+func (r *runner) unblocked(steps []int, s cluster.State) error {
+	stale := &StaleError{}
+	for _, i := range steps {
+		if status, why := r.p.Status(r.p.Steps[i], s); status == plan.Blocked {
+			stale.Reasons = append(stale.Reasons, fmt.Sprintf("%s is %s: %s", r.p.Describe(r.p.Steps[i]), status, why))
+		}
+	}
+	if stale.Reasons != nil {
+		return stale
+	}
+	return nil
+}
+
+// leftovers are what moves left behind that need not stop the others.
+type leftovers struct {
+	mu        sync.Mutex
+	conflicts move.ConflictError
+	big       move.BigKeysError
+}
+
+// keep takes an error that can wait; any other one it returns.
+func (l *leftovers) keep(err error) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if e, ok := errors.AsType[*move.ConflictError](err); ok {
+		l.conflicts.Conflicts = append(l.conflicts.Conflicts, e.Conflicts...)
+		return nil
+	}
+	if e, ok := errors.AsType[*move.BigKeysError](err); ok {
+		l.big.Keys = append(l.big.Keys, e.Keys...)
+		return nil
+	}
+	return err
+}
+
+func (l *leftovers) err() error {
+	var errs []error
+	if l.conflicts.Conflicts != nil {
+		errs = append(errs, &l.conflicts)
+	}
+	if l.big.Keys != nil {
+		errs = append(errs, &l.big)
+	}
+	return errors.Join(errs...)
 }
 
 // relay turns a mover's progress into events; e accumulates.
 func (r *runner) relay(e *Event, p move.Progress) {
 	switch {
 	case p.Waiting != "":
-		r.tell(Event{Kind: Waiting, Step: e.Step, Text: p.Waiting})
+		r.tell(Event{Kind: Waiting, Step: e.Step, Action: e.Action, Text: p.Waiting})
 	case p.Notice != "":
-		r.tell(Event{Kind: Notice, Step: e.Step, Text: p.Notice})
+		r.tell(Event{Kind: Notice, Step: e.Step, Action: e.Action, Text: p.Notice})
 	default:
 		e.Slots = p.Slots
 		e.Keys += p.Keys
+		e.Bytes += p.Bytes
 		e.Done += p.Slots.Len()
 		r.tell(*e)
 	}
 }
 
-// settled waits until nobody is behind on the two ends of a move: a target that
+// settled waits until nobody is behind on the ends of the moves: a target that
 // does not know the highest epoch would claim slots with one that loses. Where
-// the source has the highest epoch itself, it may have taken these very slots a
-// moment ago, and they rest first.
-func (r *runner) settled(ctx context.Context, step plan.Step) (cluster.State, error) {
+// a source may have taken these very slots a moment ago, they rest first.
+func (r *runner) settled(ctx context.Context, steps []int) (cluster.State, error) {
 	var s cluster.State
 	err := r.await(ctx, "all nodes to know the latest owners", func(ctx context.Context) (waiting []string, err error) {
 		s, err = r.observe(ctx)
-		return behind(s, step.From, step.To), err
+		return behind(s, r.ends(steps)...), err
 	})
-	if err != nil || !newest(s, step.From) {
+	if err != nil || !slices.ContainsFunc(steps, func(i int) bool { return mayBeFresh(s, r.p.Steps[i]) }) {
 		return s, err
 	}
 	select {
@@ -72,6 +165,16 @@ func (r *runner) settled(ctx context.Context, step plan.Step) (cluster.State, er
 		return s, context.Cause(ctx)
 	}
 	return r.observe(ctx)
+}
+
+// ends are the sources and targets of moves, each once.
+func (r *runner) ends(steps []int) []cluster.NodeID {
+	var ids []cluster.NodeID
+	for _, i := range steps {
+		ids = append(ids, r.p.Steps[i].From, r.p.Steps[i].To)
+	}
+	slices.Sort(ids)
+	return slices.Compact(ids)
 }
 
 // behind are the masters whose view of the given nodes' epochs is not what
@@ -92,14 +195,13 @@ func behind(s cluster.State, ids ...cluster.NodeID) []string {
 	return waiting
 }
 
-func newest(s cluster.State, id cluster.NodeID) bool {
-	subject, _ := s.Get(id)
-	for _, m := range s.Masters() {
-		if m.View.Self().Epoch > subject.View.Self().Epoch {
-			return false
-		}
-	}
-	return true
+// mayBeFresh reports whether the source may have its slots from the target since
+// a moment ago: whoever takes slots gets the highest epoch. A target without an
+// epoch never had any.
+func mayBeFresh(s cluster.State, step plan.Step) bool {
+	from, _ := s.Get(step.From)
+	to, _ := s.Get(step.To)
+	return to.View.Self().Epoch > 0 && from.View.Self().Epoch > to.View.Self().Epoch
 }
 
 // closeSlots clears open states that prepare found to protect no keys.

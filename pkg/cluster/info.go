@@ -79,6 +79,40 @@ func (s Server) AtLeast(flavor string, major, minor int) bool {
 	return errA == nil && errB == nil && (a > major || a == major && b >= minor)
 }
 
+// DumpVersion is the version of the serialised form in which the server hands
+// out values (DUMP, MIGRATE); 0 where it is not known.
+func (s Server) DumpVersion() int {
+	for _, v := range []struct {
+		flavor       string
+		major, minor int
+		dump         int
+	}{
+		{"valkey", 9, 0, 80},
+		{"valkey", 7, 2, 11},
+		{"redis", 8, 2, 0}, // not known yet
+		{"redis", 7, 4, 12},
+		{"redis", 7, 2, 11},
+		{"redis", 7, 0, 10},
+		{"redis", 5, 0, 9},
+	} {
+		if s.AtLeast(v.flavor, v.major, v.minor) {
+			return v.dump
+		}
+	}
+	return 0
+}
+
+// Restores reports whether the server can take values that the other one hands
+// out. Where that is not known, it is assumed. Valkey 9 left Redis's numbers, and
+// refuses those that Redis gave out after version 11.
+func (s Server) Restores(from Server) bool {
+	theirs, ours := from.DumpVersion(), s.DumpVersion()
+	if theirs == 0 || ours == 0 {
+		return true
+	}
+	return theirs <= ours && !(ours >= 80 && theirs > 11 && theirs < 80)
+}
+
 // String is "redis 7.0.15".
 func (s Server) String() string { return strings.TrimSpace(s.Flavor + " " + s.Version) }
 
@@ -130,6 +164,7 @@ type Replication struct {
 	ID       string          // of the history that offsets count in
 	Offset   int64           // a master's own offset, or how far a replica has applied
 	LinkUp   bool            // a replica's link to its master
+	Syncing  bool            // a replica copies all of its master's data now
 	Loading  bool            // the node reads its data from disk or from its master
 	Replicas []ReplicaOffset // as a master sees them
 }
@@ -139,11 +174,14 @@ type ReplicaOffset struct {
 	Addr   Addr
 	Online bool
 	Offset int64
+	Lag    int64 // seconds since it acknowledged anything
 }
 
 // Replication reads the replication section.
 func (i Info) Replication() (Replication, error) {
-	r := Replication{Role: i["role"], ID: i["master_replid"], LinkUp: i["master_link_status"] == "up", Loading: i["loading"] == "1"}
+	r := Replication{
+		Role: i["role"], ID: i["master_replid"], LinkUp: i["master_link_status"] == "up", Syncing: i["master_sync_in_progress"] == "1", Loading: i["loading"] == "1",
+	}
 	if r.Role != "master" && r.Role != "slave" {
 		return Replication{}, fmt.Errorf("INFO role %q", clip(r.Role))
 	}
@@ -189,6 +227,8 @@ func parseReplica(line string) (ReplicaOffset, error) {
 			r.Online = value == "online"
 		case "offset":
 			r.Offset, err = strconv.ParseInt(value, 10, 64)
+		case "lag":
+			r.Lag, err = strconv.ParseInt(value, 10, 64)
 		}
 		if err != nil {
 			return ReplicaOffset{}, fmt.Errorf("%s=%q", name, clip(value))

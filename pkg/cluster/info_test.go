@@ -234,12 +234,12 @@ func TestReplication(t *testing.T) {
 			"master with replicas in two states",
 			cluster.Info{
 				"role": "master", "master_replid": "x", "master_repl_offset": "100", "loading": "0",
-				"slave0": "ip=10.0.0.2,port=7000,state=online,offset=90,lag=0",
+				"slave0": "ip=10.0.0.2,port=7000,state=online,offset=90,lag=7",
 				"slave1": "ip=::1,port=7001,state=wait_bgsave,offset=0,lag=0,type=replica",
 				"slave3": "ip=10.0.0.9,port=1,state=online,offset=1",
 			},
 			cluster.Replication{Role: "master", ID: "x", Offset: 100, Replicas: []cluster.ReplicaOffset{
-				{Addr: cluster.Addr{Host: "10.0.0.2", Port: 7000}, Online: true, Offset: 90},
+				{Addr: cluster.Addr{Host: "10.0.0.2", Port: 7000}, Online: true, Offset: 90, Lag: 7},
 				{Addr: cluster.Addr{Host: "::1", Port: 7001}},
 			}},
 			"",
@@ -252,8 +252,8 @@ func TestReplication(t *testing.T) {
 		},
 		{
 			"a replica that has not synced",
-			cluster.Info{"role": "slave", "master_link_status": "down", "master_repl_offset": "0", "loading": "1"},
-			cluster.Replication{Role: "slave", Loading: true},
+			cluster.Info{"role": "slave", "master_link_status": "down", "master_sync_in_progress": "1", "master_repl_offset": "0", "loading": "1"},
+			cluster.Replication{Role: "slave", Syncing: true, Loading: true},
 			"",
 		},
 		{"no role", cluster.Info{"master_repl_offset": "0"}, cluster.Replication{}, "role"},
@@ -275,7 +275,7 @@ func TestReplication(t *testing.T) {
 // TestReplicationRefusesReplicas promises that an unreadable replica is not
 // taken for one with offset 0.
 func TestReplicationRefusesReplicas(t *testing.T) {
-	for _, line := range []string{"ip=a,port=x,state=online", "ip=a,port=1,offset=x", "ip=a,port=-1", "ip=a,port=1,offset=", "ip=a,port="} {
+	for _, line := range []string{"ip=a,port=x,state=online", "ip=a,port=1,offset=x", "ip=a,port=1,lag=x", "ip=a,port=-1", "ip=a,port=1,offset=", "ip=a,port="} {
 		_, err := cluster.Info{"role": "master", "master_repl_offset": "1", "slave0": line}.Replication()
 		checkError(t, err, "INFO slave0")
 	}

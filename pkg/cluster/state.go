@@ -21,20 +21,41 @@ type Member struct {
 
 	// Unreachable says why nothing below is filled in, and is empty otherwise.
 	Unreachable string
+	Cause       Cause // the kind of reason that Unreachable gives; empty with it
 
 	View        View
 	RunID       string // changes with every restart
 	Server      Server
 	Features    Features
 	Replication Replication
-	ClusterOK   bool  // cluster_state:ok
-	Functions   int64 // functions loaded (Redis 7.0+)
-	UsedMemory  int64 // bytes
+	Zone        string // availability zone that it announces (Valkey 8.1+)
+	ClusterOK   bool   // cluster_state:ok
+	Functions   int64  // functions loaded (Redis 7.0+)
+	Libraries   string // digest of their code; empty where it could not be read
+	UsedMemory  int64  // bytes
 	Keyspace    []DBKeys
 	Databases   []int         // that clients may select; only Valkey 9 has more than 0
 	NodeTimeout int64         // cluster-node-timeout in ms; 0 where it could not be read
 	SlotKeys    map[int]int64 // keys by slot, all databases; a slot that was not counted is absent
+
+	MaxMemory       int64             // bytes; 0 where there is no limit, or it could not be read
+	MaxMemoryPolicy string            // what happens at the limit, e.g. "noeviction"
+	Config          map[string]string // settings that nodes should share, as far as they could be read
 }
+
+// Cause is why nothing could be read of a member.
+type Cause string
+
+// The causes.
+const (
+	CauseDead       Cause = "dead"        // nothing listens there, or nothing gets there
+	CausePaused     Cause = "paused"      // it takes connections and says nothing
+	CauseRefused    Cause = "refused"     // it refuses the credentials
+	CauseUnreadable Cause = "unreadable"  // it answers, and not with what was asked for
+	CauseNotCluster Cause = "not-cluster" // it answers, and runs without cluster mode
+	CauseStranger   Cause = "stranger"    // another node answers at its address
+	CauseNoAddr     Cause = "no-address"  // nobody knows an address for it
+)
 
 // Features are what a server can do, found by asking it rather than by its
 // version, where it can be asked.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/trib-dev/trib/pkg/cluster"
@@ -16,15 +17,12 @@ import (
 type Progress struct {
 	Slots   cluster.SlotSet
 	Keys    int64
+	Bytes   int64 // memory of these keys at the source
 	Waiting string
 	Notice  string
 }
 
 const (
-	defaultBatch   = 100
-	defaultWindow  = 8
-	longestMigrate = 5 * time.Second
-
 	// attempts bounds how often one window is tried while nothing gets better.
 	attempts   = 6
 	firstPause = 100 * time.Millisecond
@@ -32,53 +30,31 @@ const (
 	// rounds bounds how often a window is drained: expired keys are listed and
 	// counted until the server gets to them.
 	rounds = 50
-)
 
-// withDefaults fills in what was left zero. A MIGRATE that waits as long as the
-// node timeout freezes the source until the cluster calls it failed: a third
-// of it is the most that is safe.
-func (o Options) withDefaults(from cluster.Member) Options {
-	if o.Batch == 0 {
-		o.Batch = defaultBatch
-	}
-	if o.Window == 0 {
-		o.Window = defaultWindow
-	}
-	if o.WaitReplicas == 0 {
-		o.WaitReplicas = 1
-	}
-	if o.Timeout == 0 {
-		o.Timeout = longestMigrate
-		if third := time.Duration(from.NodeTimeout) * time.Millisecond / 3; third > 0 {
-			o.Timeout = min(o.Timeout, third)
-		}
-	}
-	return o
-}
+	// grace is how long a window in hand may take to its end when the move is to
+	// stop; after that it stops after the batch in hand.
+	grace = 2 * time.Second
+)
 
 // Classic moves slots with SETSLOT and MIGRATE. from and to must have been read
 // just now; name becomes the client name of its connections. Slots may be in
 // any state between "not begun" and "done" that an interrupted move leaves.
 //
-// When ctx is cancelled it finishes the window in hand and returns ctx's cause.
-// When it returns an error, slots may be open: they lose nothing, and a later
-// call with the same slots continues. The error is a *ConflictError where keys
-// need a decision.
+// When ctx is cancelled it finishes the windows in hand, or the batches where
+// that takes long, and returns ctx's cause. When it returns an error, slots may
+// be open: they lose nothing, and a later call with the same slots continues.
+// The error is a *ConflictError where keys need a decision and a *BigKeysError
+// where slots were left as they are because of big keys.
+//
+// report is called by one goroutine at a time.
 func Classic(ctx context.Context, d driver.Dialer, name string, from, to cluster.Member,
 	slots cluster.SlotSet, o Options, report func(Progress),
 ) error {
-	m := newMover(d, name, from, to, o, report)
-	defer m.close()
-	for window := range slices.Chunk(slots.Slots(), m.o.Window) {
-		if ctx.Err() != nil {
-			return context.Cause(ctx)
-		}
-		if err := m.insist(ctx, window); err != nil {
-			return err
-		}
-		m.report(Progress{Slots: cluster.SlotsOf(window...)})
+	c := &classic{
+		dialer: d, name: name, from: from, to: to, o: o.withDefaults(from),
+		report: oneAtATime(report),
 	}
-	return nil
+	return c.run(ctx, slots)
 }
 
 type mover struct {
@@ -88,26 +64,29 @@ type mover struct {
 	carrier   *end // second connection to the source, for MIGRATE alone
 	databases []int
 	watchers  *watchers
+	pace      pace
+	scale     scale
+	stop      context.Context // ended: no further batch
+	notes     *sync.Once      // for what all lanes would say
 
-	replicated bool // the target had an online replica when the window was opened
-	looked     bool
-	ours       map[int]bool // slots that this process opened, see REPLACE
-	openers    identity     // the source on which it did
-	claimed    bool         // the target was told to claim the window in hand; the source has not confirmed it
+	standing cluster.Replication // of the target, when it was last asked
+	looked   bool
+	ours     map[int]bool // slots that this process opened, see REPLACE
+	openers  identity     // the source on which it did
+	claimed  bool         // the target was told to claim the window in hand; the source has not confirmed it
 }
 
-func newMover(d driver.Dialer, name string, from, to cluster.Member, o Options, report func(Progress)) *mover {
+func (c *classic) newMover() *mover {
 	newEnd := func(m cluster.Member) *end {
-		return &end{dialer: d, name: name, id: m.ID, addr: m.Addr, server: m.Features}
-	}
-	databases := from.Databases
-	if len(to.Databases) > len(databases) {
-		databases = to.Databases
+		return &end{dialer: c.dialer, name: c.name, id: m.ID, addr: m.Addr, server: m.Features, fieldsExpire: fieldsExpire(m.Server)}
 	}
 	return &mover{
-		o: o.withDefaults(from), report: report, databases: databases,
-		src: newEnd(from), dst: newEnd(to), carrier: newEnd(from),
-		watchers: newWatchers(d, name),
+		o: c.o, report: c.report, databases: c.databases(),
+		src: newEnd(c.from), dst: newEnd(c.to), carrier: newEnd(c.from),
+		watchers: newWatchers(c.dialer, c.name),
+		pace:     newPace(c.o),
+		scale:    newScale(c.o.Big, nodeTimeout(c.from)/2),
+		notes:    &c.notes,
 		ours:     make(map[int]bool),
 	}
 }
@@ -121,6 +100,7 @@ func (m *mover) close() {
 
 // insist moves a window, looking again after each failure that may pass.
 func (m *mover) insist(ctx context.Context, window []int) error {
+	defer m.graceful(ctx)()
 	pause := firstPause
 	for attempt := 1; ; attempt++ {
 		// Once begun, a window is finished whatever ctx says; every command has a
@@ -139,6 +119,23 @@ func (m *mover) insist(ctx context.Context, window []int) error {
 		case <-ctx.Done():
 		}
 		pause *= 2
+	}
+}
+
+// graceful lets m.stop end some time after ctx did.
+func (m *mover) graceful(ctx context.Context) (release func()) {
+	stop, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
+	m.stop = stop
+	forget := context.AfterFunc(ctx, func() {
+		select {
+		case <-time.After(grace):
+			cancel(context.Cause(ctx))
+		case <-stop.Done():
+		}
+	})
+	return func() {
+		forget()
+		cancel(nil)
 	}
 }
 
@@ -164,8 +161,14 @@ func (m *mover) move(ctx context.Context, window []int) error {
 	if err := m.look(ctx); err != nil {
 		return err
 	}
-	held, moved, err := m.split(window)
+	held, given, moved, err := m.split(window)
 	if err != nil {
+		return err
+	}
+	if err := m.claimGiven(ctx, given); err != nil {
+		return err
+	}
+	if held, err = m.withoutBigKeys(ctx, held); err != nil {
 		return err
 	}
 	if len(held) > 0 {
@@ -173,15 +176,18 @@ func (m *mover) move(ctx context.Context, window []int) error {
 			return err
 		}
 	}
-	return m.release(ctx, append(moved, held...))
+	closed := slices.Concat(moved, given, held)
+	if len(closed) == 0 {
+		return nil
+	}
+	if err := m.release(ctx, closed); err != nil {
+		return err
+	}
+	m.report(Progress{Slots: cluster.SlotsOf(closed...)})
+	return nil
 }
 
 func (m *mover) carry(ctx context.Context, held []int) error {
-	replicas, err := m.consult(ctx)
-	if err != nil {
-		return err
-	}
-	m.replicated = m.needed(replicas) > 0
 	if err := m.open(ctx, held); err != nil {
 		return err
 	}
@@ -243,18 +249,20 @@ func (m *mover) changeNotice() string {
 	return fmt.Sprintf("the source %s was restarted or failed over; keys on both sides are compared from here on", m.src.addr)
 }
 
-// split tells the slots that the source still owns from those that the target
-// has already taken.
-func (m *mover) split(window []int) (held, moved []int, err error) {
+// split tells the slots that the source still owns from those that it has given
+// up and those that the target has taken.
+func (m *mover) split(window []int) (held, given, moved []int, err error) {
 	for _, slot := range window {
 		switch {
 		case m.dst.owns(slot):
 			moved = append(moved, slot)
 		case m.src.owns(slot) && m.src.seen.master:
 			held = append(held, slot)
+		case m.given(slot):
+			given = append(given, slot)
 		default:
-			return nil, nil, fmt.Errorf("slot %d belongs neither to %s nor to %s", slot, m.src.addr, m.dst.addr)
+			return nil, nil, nil, fmt.Errorf("slot %d belongs neither to %s nor to %s", slot, m.src.addr, m.dst.addr)
 		}
 	}
-	return held, moved, nil
+	return held, given, moved, nil
 }

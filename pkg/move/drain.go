@@ -2,7 +2,9 @@ package move
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 
@@ -13,6 +15,7 @@ import (
 type batch struct {
 	slot, db int
 	keys     []string
+	bytes    int64
 }
 
 // drain moves the keys that the source lists, database by database.
@@ -27,22 +30,65 @@ func (m *mover) drain(ctx context.Context, slots []int) error {
 
 func (m *mover) drainDB(ctx context.Context, db int, slots []int) error {
 	for more := true; more; {
-		batches, err := m.list(ctx, db, slots)
+		listed, err := m.next(ctx, db, slots)
 		if err != nil {
 			return err
 		}
-		more = false
-		for _, b := range batches {
-			if err := m.send(ctx, b); err != nil {
-				return err
-			}
-			// A source that migrates takes no new keys: a listing that did not fill
-			// the batch was the last one. That nothing is left is for the guard to
-			// prove.
-			more = more || len(b.keys) == m.o.Batch
+		if err := m.sendAll(ctx, listed); err != nil {
+			return err
 		}
+		// A source that migrates takes no new keys: a listing that was not full
+		// was the last one. That nothing is left is for the guard to prove.
+		more = slices.ContainsFunc(listed, func(b batch) bool { return len(b.keys) >= m.o.Batch })
 	}
 	return nil
+}
+
+// next are keys to move: at first what was listed before the slots were opened.
+// What came in between, the guard will count.
+func (m *mover) next(ctx context.Context, db int, slots []int) ([]batch, error) {
+	if listed := m.scale.peeked[db]; listed != nil {
+		delete(m.scale.peeked, db)
+		return m.scale.moving(listed), nil
+	}
+	listed, err := m.list(ctx, db, slots)
+	if err != nil {
+		return nil, err
+	}
+	return listed, m.weigh(ctx, db, keysOf(listed))
+}
+
+// sendAll moves what was listed, in batches that the nodes can bear. It goes on
+// past keys that need a decision, so that all of them are named at once.
+func (m *mover) sendAll(ctx context.Context, listed []batch) error {
+	var conflicts []Conflict
+	for _, whole := range listed {
+		for len(whole.keys) > 0 {
+			if m.stop.Err() != nil {
+				return context.Cause(m.stop)
+			}
+			b := m.scale.cut(&whole, m.pace)
+			err := m.send(ctx, b)
+			var conflict *ConflictError
+			if errors.As(err, &conflict) {
+				conflicts = append(conflicts, conflict.Conflicts...)
+			} else if err != nil {
+				return err
+			}
+		}
+	}
+	if conflicts != nil {
+		return &ConflictError{conflicts}
+	}
+	return nil
+}
+
+func keysOf(listed []batch) []string {
+	var keys []string
+	for _, b := range listed {
+		keys = append(keys, b.keys...)
+	}
+	return keys
 }
 
 // list asks for up to a batch of keys of each slot. The listing is the
@@ -77,7 +123,7 @@ func (m *mover) list(ctx context.Context, db int, slots []int) ([]batch, error) 
 			return nil, fmt.Errorf("%s: listing slot %d: %w", m.src.addr, slot, err)
 		}
 		if len(keys) > 0 {
-			batches = append(batches, batch{slot, db, keys})
+			batches = append(batches, batch{slot: slot, db: db, keys: keys})
 		}
 	}
 	return batches, nil
@@ -93,6 +139,9 @@ func (m *mover) selectDB(db int) []driver.Command {
 
 // send moves a batch and waits until replicas of the target have it.
 func (m *mover) send(ctx context.Context, b batch) error {
+	if err := m.o.Throttle.wait(m.stop, int64(len(b.keys)), b.bytes); err != nil {
+		return context.Cause(m.stop)
+	}
 	err := m.migrate(ctx, b, m.ours[b.slot])
 	if driver.HasCode(err, "IOERR") {
 		// The keys' fate is unknown and a stale copy may be on the target: the
@@ -105,8 +154,8 @@ func (m *mover) send(ctx context.Context, b batch) error {
 	if err != nil {
 		return err
 	}
-	m.report(Progress{Keys: int64(len(b.keys))})
-	if !m.replicated {
+	m.report(Progress{Keys: int64(len(b.keys)), Bytes: b.bytes})
+	if m.needed() == 0 {
 		return nil
 	}
 	return m.awaitReplicas(ctx)
@@ -125,10 +174,12 @@ func (m *mover) migrate(ctx context.Context, b batch, replace bool) error {
 	// reply takes longer than that where much is sent.
 	ctx, cancel := context.WithTimeout(ctx, m.o.Timeout+30*time.Second)
 	defer cancel()
+	start := time.Now()
 	replies, err := m.attend(ctx, cmds)
 	if err != nil {
 		return err
 	}
+	m.pace.took(time.Since(start), len(b.keys), b.bytes)
 	last := replies[len(replies)-1]
 	if last.Err != nil {
 		return fmt.Errorf("%s: MIGRATE of %d keys of slot %d to %s: %w", m.src.addr, len(b.keys), b.slot, m.dst.addr, last.Err)

@@ -26,11 +26,15 @@ func (m *mover) merge(ctx context.Context, b batch) error {
 	var equal, missing []string
 	var conflicts []Conflict
 	for i, key := range b.keys {
+		same, err := m.same(ctx, b.db, key, source[i], target[i])
+		if err != nil {
+			return err
+		}
 		switch s, t := source[i], target[i]; {
 		case s == nil:
 		case t == nil:
 			missing = append(missing, key)
-		case s.sameAs(*t, m.o.Timeout.Milliseconds()):
+		case same:
 			equal = append(equal, key)
 		default:
 			conflicts = append(conflicts, Conflict{b.slot, b.db, key, m.src.addr, m.dst.addr, [2]Value{*s, *t}})
@@ -48,11 +52,22 @@ func (m *mover) merge(ctx context.Context, b batch) error {
 	return nil
 }
 
+// same compares a key's values on both ends.
+func (m *mover) same(ctx context.Context, db int, key string, s, t *Value) (bool, error) {
+	if s == nil || t == nil || !s.expiresWith(*t, m.o.Timeout.Milliseconds()) {
+		return false, nil
+	}
+	if s.Bytes == t.Bytes && s.Digest == t.Digest {
+		return true, nil
+	}
+	return m.sameContent(ctx, db, key, *s, *t)
+}
+
 func (m *mover) migrateSome(ctx context.Context, b batch, keys []string, replace bool) error {
 	if len(keys) == 0 {
 		return nil
 	}
-	return m.migrate(ctx, batch{b.slot, b.db, keys}, replace)
+	return m.migrate(ctx, batch{slot: b.slot, db: b.db, keys: keys}, replace)
 }
 
 // values reads a batch's keys on one end; nil stands for a key that is not
@@ -102,12 +117,9 @@ func value(dump, ttl driver.Reply) (*Value, error) {
 	return &Value{Bytes: len(payload), Digest: hex.EncodeToString(sum[:8]), TTL: left}, nil
 }
 
-// sameAs compares values, and times to live as far as two readings one after
-// the other and a move that took slack ms allow.
-func (v Value) sameAs(w Value, slack int64) bool {
-	if v.Bytes != w.Bytes || v.Digest != w.Digest {
-		return false
-	}
+// expiresWith compares times to live, as far as two readings one after the other
+// and a move that took slack ms allow.
+func (v Value) expiresWith(w Value, slack int64) bool {
 	if v.TTL < 0 || w.TTL < 0 {
 		return v.TTL < 0 && w.TTL < 0
 	}

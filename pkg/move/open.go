@@ -3,6 +3,7 @@ package move
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strconv"
 
 	"github.com/trib-dev/trib/pkg/cluster"
@@ -86,7 +87,7 @@ func (m *mover) wasReplacedBy(old, successor cluster.NodeID) bool {
 // slot are refused: nobody can reach them now, and the claim would bring them
 // back, whatever was deleted or overwritten since.
 func (m *mover) freshSlots(ctx context.Context, slots []int) (fresh []int, err error) {
-	replies, err := m.dst.do(ctx, driver.CountCommands(m.databases, slots)...)
+	replies, err := m.consult(ctx, driver.CountCommands(m.databases, slots)...)
 	if err != nil {
 		return nil, err
 	}
@@ -123,6 +124,25 @@ func (m *mover) importSlots(ctx context.Context, slots []int) error {
 		return err
 	}
 	return m.dst.readView(replies[len(imports)])
+}
+
+// rebindAll rebinds the slots that a target imports from a master which was
+// failed over, before any lane works: as long as one of them has no owner in its
+// view, it lets nobody in.
+func (m *mover) rebindAll(ctx context.Context, slots []int) error {
+	ctx, cancel := context.WithTimeout(ctx, repliesWithin)
+	defer cancel()
+	if err := m.look(ctx); err != nil {
+		return err
+	}
+	stale := slices.DeleteFunc(slices.Clone(slots), func(slot int) bool {
+		from, importing := m.dst.view.Self().Importing[slot]
+		return !importing || from == m.src.id || !m.src.owns(slot)
+	})
+	if len(stale) == 0 {
+		return nil
+	}
+	return m.importSlots(ctx, stale)
 }
 
 // rebind tells a target that imports from a master which was failed over who

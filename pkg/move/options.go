@@ -1,6 +1,7 @@
 package move
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 	"time"
@@ -10,14 +11,65 @@ import (
 
 // Options tune a mover. The zero value of a field means its default.
 type Options struct {
-	Batch        int           // keys in one MIGRATE; default 100
-	Window       int           // slots open at a time; default 8
+	Batch        int           // most keys in one MIGRATE; default 100
+	Window       int           // slots open at a time in a lane; default 8
+	Lanes        int           // windows moved at the same time; default 2
 	Timeout      time.Duration // of one MIGRATE; default: the smaller of 5 s and a third of the node timeout
-	WaitReplicas int           // replicas of the target that must have each batch; default 1, where there is one
+	MaxBlock     time.Duration // what one MIGRATE should take at most, big keys aside; default 10 ms
+	WaitReplicas int           // replicas of the target that must have each batch; default 1, where there is one; -1 for none
+	Big          BigKeys       // what to do about big keys
+	Finalise     Order         // which end gives a slot to the target first; default TargetFirst
+	Throttle     *Throttle     // may be shared between moves; nil for no limit
 
 	// Credentials that the source presents to the target.
 	Username string
 	Password string
+}
+
+// Order is the order in which the two ends are told that a slot has moved.
+type Order string
+
+// The orders. With TargetFirst somebody claims the slot at any moment, and a
+// source that is failed over within the lease of the emptiness proof, 50 ms, may
+// lose what it acknowledged since. SourceFirst shortens that to one round trip,
+// in which nobody claims the slot: clients are sent to and fro. Servers that
+// replicate SETSLOT are always told target first: it is safe there, and some of
+// them do not survive SETSLOT in a transaction.
+const (
+	TargetFirst Order = "target"
+	SourceFirst Order = "source"
+)
+
+const (
+	defaultBatch    = 100
+	defaultWindow   = 8
+	defaultLanes    = 2
+	defaultMaxBlock = 10 * time.Millisecond
+	longestMigrate  = 5 * time.Second
+)
+
+// withDefaults fills in what was left zero. A MIGRATE that waits as long as the
+// node timeout freezes the source until the cluster calls it failed: a third
+// of it is the most that is safe.
+func (o Options) withDefaults(from cluster.Member) Options {
+	o.Batch = cmp.Or(o.Batch, defaultBatch)
+	o.Window = cmp.Or(o.Window, defaultWindow)
+	o.Lanes = cmp.Or(o.Lanes, defaultLanes)
+	o.MaxBlock = cmp.Or(o.MaxBlock, defaultMaxBlock)
+	o.WaitReplicas = cmp.Or(o.WaitReplicas, 1)
+	o.Big = o.Big.withDefaults()
+	if o.Timeout == 0 {
+		o.Timeout = longestMigrate
+		if third := nodeTimeout(from) / 3; third > 0 {
+			o.Timeout = min(o.Timeout, third)
+		}
+	}
+	return o
+}
+
+// nodeTimeout is 0 where it could not be read.
+func nodeTimeout(m cluster.Member) time.Duration {
+	return time.Duration(m.NodeTimeout) * time.Millisecond
 }
 
 // Conflict is a key that source and target both hold, with different values,

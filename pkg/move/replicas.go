@@ -47,16 +47,40 @@ func (w *watchers) close() {
 func (m *mover) awaitReplicas(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, replicaPatience)
 	defer cancel()
-	master, err := replication(ctx, m.dst.do)
-	if err != nil {
+	if err := m.askStanding(ctx); err != nil {
 		return err
 	}
+	return m.catchUp(ctx, m.standing)
+}
+
+// askStanding reads how far the target and its replicas are.
+func (m *mover) askStanding(ctx context.Context) (err error) {
+	m.standing, err = replication(ctx, m.dst.do)
+	return err
+}
+
+// noteReplicas says so where fewer replicas are online than are asked for.
+func (m *mover) noteReplicas() {
+	wanted, online := m.o.WaitReplicas, m.online()
+	if online >= wanted || wanted == 1 && len(m.standing.Replicas) == 0 {
+		return
+	}
+	m.notes.Do(func() {
+		m.report(Progress{Notice: fmt.Sprintf("%s has %d online replicas of the %d that are to have each batch: until there are more, a failure of it can lose what was moved",
+			m.dst.addr, online, wanted)})
+	})
+}
+
+// catchUp waits for the replicas of the target to reach the offset of master.
+func (m *mover) catchUp(ctx context.Context, master cluster.Replication) error {
 	if master.Role != "master" {
 		return fmt.Errorf("%w: the target %s is not a master any more", errLookAgain, m.dst.addr)
 	}
 	late := time.Now().Add(noticeAfter)
-	for need := m.needed(master); need > 0; {
-		if m.caughtUp(ctx, master) >= need {
+	for {
+		need := m.needed()
+		master.Replicas = m.standing.Replicas
+		if need == 0 || m.caughtUp(ctx, master) >= need {
 			return nil
 		}
 		if now := time.Now(); now.After(late) {
@@ -68,24 +92,23 @@ func (m *mover) awaitReplicas(ctx context.Context) error {
 			return fmt.Errorf("%w: fewer than %d replicas of %s have caught up within %s", errLookAgain, need, m.dst.addr, replicaPatience)
 		case <-time.After(replicaPoll):
 		}
-		now, err := replication(ctx, m.dst.do)
-		if err != nil {
+		if err := m.askStanding(ctx); err != nil {
 			return err
 		}
-		master.Replicas = now.Replicas
-		need = m.needed(now)
 	}
-	return nil
 }
 
-func (m *mover) needed(master cluster.Replication) int {
+// needed is how many replicas of the target must have what moved.
+func (m *mover) needed() int { return max(0, min(m.online(), m.o.WaitReplicas)) }
+
+func (m *mover) online() int {
 	online := 0
-	for _, r := range master.Replicas {
+	for _, r := range m.standing.Replicas {
 		if r.Online {
 			online++
 		}
 	}
-	return min(online, m.o.WaitReplicas)
+	return online
 }
 
 // behind names the replicas that have not acknowledged the master's offset.

@@ -20,17 +20,12 @@ const lease = 50 * time.Millisecond
 // take gives drained slots to the target: guard, then NODE on the target
 // within the lease. It reports false where the slots must be drained again.
 func (m *mover) take(ctx context.Context, slots []int) (taken bool, err error) {
-	// Whatever moved the last keys, this process or one that was killed: nobody
-	// claims a slot whose keys only the target has.
-	if err := m.awaitReplicas(ctx); err != nil {
+	if err := m.secure(ctx); err != nil {
 		return false, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, repliesWithin)
 	defer cancel()
 	for {
-		if _, err := m.consult(ctx); err != nil {
-			return false, err
-		}
 		asked := time.Now()
 		empty, err := m.guard(ctx, slots)
 		if err != nil || !empty {
@@ -42,17 +37,48 @@ func (m *mover) take(ctx context.Context, slots []int) (taken bool, err error) {
 		if ctx.Err() != nil {
 			return false, fmt.Errorf("%w: %s answers too slowly to prove that slots are empty", errLookAgain, m.src.addr)
 		}
+		if _, err := m.consult(ctx); err != nil {
+			return false, err
+		}
 	}
+	if m.sourceFirst() {
+		if err := m.give(ctx, slots); err != nil {
+			return false, err
+		}
+	}
+	return true, m.claim(ctx, slots)
+}
+
+// claim tells the target that the slots are its own.
+func (m *mover) claim(ctx context.Context, slots []int) error {
 	m.claimed = true
 	claim := m.dst.setSlots(slots, "NODE", string(m.dst.id))
 	replies, err := m.dst.do(ctx, append(claim, driver.Cmd("CLUSTER", "NODES"))...)
 	if err != nil {
-		return false, err
+		return err
 	}
 	if err := m.dst.allOK(claim, replies); err != nil {
-		return false, err
+		return err
 	}
-	return true, m.checkTaken(slots, replies[len(claim)])
+	return m.checkTaken(slots, replies[len(claim)])
+}
+
+// secure consults the target, and waits for its replicas where it has any.
+// Whatever moved the last keys, this process or one that was killed: nobody
+// claims a slot whose keys only the target has.
+func (m *mover) secure(ctx context.Context) error {
+	if _, err := m.consult(ctx); err != nil {
+		return err
+	}
+	m.noteReplicas()
+	if m.needed() == 0 {
+		return nil
+	}
+	if err := m.awaitReplicas(ctx); err != nil {
+		return err
+	}
+	_, err := m.consult(ctx)
+	return err
 }
 
 func (m *mover) checkTaken(slots []int, view driver.Reply) error {
@@ -66,35 +92,30 @@ func (m *mover) checkTaken(slots []int, view driver.Reply) error {
 	return nil
 }
 
-// guard proves in one round trip that the source is still the master that owns
-// the slots, that they are still open towards the target alone, and that they
-// are empty in every database. The open state is read before it is set again,
-// so that another operator's hand is seen and not painted over.
+// guard proves in one round trip that the slots are empty in every database,
+// and that the source is still, after that was counted, the master that owns
+// them and has them open towards the target alone.
 func (m *mover) guard(ctx context.Context, slots []int) (empty bool, err error) {
-	migrate := m.src.setSlots(slots, "MIGRATING", string(m.dst.id))
 	count := driver.CountCommands(m.databases, slots)
-	cmds := append([]driver.Command{{"CLUSTER", "NODES"}}, migrate...)
-	cmds = append(append(cmds, count...), driver.Cmd("INFO", "keyspace"), driver.Cmd("CLUSTER", "INFO"), driver.Cmd("ROLE"))
+	cmds := append(count, driver.Cmd("INFO", "keyspace"), driver.Cmd("CLUSTER", "INFO"), driver.Cmd("ROLE"), driver.Cmd("CLUSTER", "NODES"))
 	replies, err := m.src.do(ctx, cmds...)
 	if err != nil {
 		return false, err
 	}
-	if err := m.src.readView(replies[0]); err != nil {
+	counted, replies := replies[:len(count)], replies[len(count):]
+	if err := m.src.readView(replies[3]); err != nil {
 		return false, err
 	}
 	if err := m.checkOpen(slots); err != nil {
 		return false, err
 	}
-	if err := m.src.allOK(migrate, replies[1:]); err != nil {
-		return false, fmt.Errorf("%w: %w", errLookAgain, err)
-	}
-	if !isMasterRole(replies[len(replies)-1]) {
+	if !isMasterRole(replies[2]) {
 		return false, fmt.Errorf("%w: %s is no master", errLookAgain, m.src.addr)
 	}
-	if err := stateOK(m.src, replies[len(replies)-2]); err != nil {
+	if err := stateOK(m.src, replies[1]); err != nil {
 		return false, err
 	}
-	counts, err := driver.ReadCounts(replies[1+len(migrate):], m.databases, slots)
+	counts, err := driver.ReadCounts(counted, m.databases, slots)
 	if err != nil {
 		return false, fmt.Errorf("%s: counting keys: %w", m.src.addr, err)
 	}
@@ -103,7 +124,7 @@ func (m *mover) guard(ctx context.Context, slots []int) (empty bool, err error) 
 			return false, nil
 		}
 	}
-	return m.noOtherKeys(slots, replies[len(replies)-3])
+	return m.noOtherKeys(slots, replies[0])
 }
 
 // noOtherKeys looks for keys where nobody counted. A database that was not known
@@ -148,23 +169,33 @@ func keyspaceOf(r driver.Reply) ([]cluster.DBKeys, error) {
 // consult asks the target what the source cannot know: whether it was deposed. A
 // master that is cut off from the others goes on to call itself owner while its
 // replica takes writes. It also reads again what the target imports, and how far
-// its replicas are.
-func (m *mover) consult(ctx context.Context) (cluster.Replication, error) {
+// its replicas are. The replies are those to the commands that go along.
+func (m *mover) consult(ctx context.Context, along ...driver.Command) ([]driver.Reply, error) {
 	ctx, cancel := context.WithTimeout(ctx, driver.ProbeTimeout)
 	defer cancel()
-	replies, err := m.dst.do(ctx, driver.Cmd("CLUSTER", "NODES"), driver.Cmd("INFO", "replication"))
+	replies, err := m.dst.do(ctx, append(along, driver.Cmd("INFO", "replication"), driver.Cmd("CLUSTER", "NODES"))...)
 	if err != nil {
-		return cluster.Replication{}, err
+		return nil, err
 	}
-	if err := m.dst.readView(replies[0]); err != nil {
-		return cluster.Replication{}, err
+	extra, replies := replies[:len(along)], replies[len(along):]
+	if err := m.dst.readView(replies[1]); err != nil {
+		return nil, err
 	}
+	if m.standing, err = readReplication(replies[0]); err != nil {
+		return nil, err
+	}
+	return extra, m.undeposed()
+}
+
+// undeposed demands that the target sees the source as the master that it was
+// when it was looked at.
+func (m *mover) undeposed() error {
 	src, ok := m.dst.view.Get(m.src.id)
 	if !ok || !src.IsMaster() || src.Flags&(cluster.FlagFailed|cluster.FlagSuspect) != 0 || src.Epoch != m.src.seen.epoch {
-		return cluster.Replication{}, fmt.Errorf("%w: %s does not see %s as a healthy master with epoch %d",
+		return fmt.Errorf("%w: %s does not see %s as a healthy master with epoch %d",
 			errLookAgain, m.dst.addr, m.src.addr, m.src.seen.epoch)
 	}
-	return readReplication(replies[1])
+	return nil
 }
 
 // stateOK demands that a node sees a majority: one that does not is the last to

@@ -2,8 +2,7 @@ package observe
 
 import (
 	"context"
-
-	"golang.org/x/sync/errgroup"
+	"sync"
 
 	"github.com/trib-dev/trib/pkg/cluster"
 	"github.com/trib-dev/trib/pkg/driver"
@@ -13,22 +12,22 @@ import (
 // that which names for it, over all its databases. A member that fails on the
 // way becomes unreachable.
 func Count(ctx context.Context, d driver.Dialer, s cluster.State, which func(cluster.Member) cluster.SlotSet) {
-	var g errgroup.Group
-	g.SetLimit(parallel)
+	g := newGate()
+	var wg sync.WaitGroup
 	for i := range s.Members {
 		m := &s.Members[i]
 		slots := which(*m)
 		if !m.Reachable() || slots.Empty() {
 			continue
 		}
-		g.Go(func() error {
+		wg.Go(func() {
+			defer g.enter()()
 			if err := countOn(ctx, d, m, slots); err != nil {
-				m.Unreachable = reason(err, m.Addr)
+				m.Unreachable, m.Cause = reason(err, m.Addr), causeOf(err)
 			}
-			return nil
 		})
 	}
-	g.Wait()
+	wg.Wait()
 }
 
 func countOn(ctx context.Context, d driver.Dialer, m *cluster.Member, slots cluster.SlotSet) error {

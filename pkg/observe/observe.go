@@ -3,19 +3,13 @@ package observe
 import (
 	"context"
 	"fmt"
-	"maps"
-	"strconv"
+	"slices"
 	"strings"
-
-	"golang.org/x/sync/errgroup"
+	"sync"
 
 	"github.com/trib-dev/trib/pkg/cluster"
 	"github.com/trib-dev/trib/pkg/driver"
 )
-
-// parallel is how many nodes are asked at once. More is no faster, and costs
-// sockets.
-const parallel = 32
 
 // SeedError is a cluster of which no seed could be read.
 type SeedError struct {
@@ -33,93 +27,36 @@ func (e *SeedError) Error() string {
 // Unwrap are the causes.
 func (e *SeedError) Unwrap() []error { return e.Causes }
 
-// Cluster reads the whole cluster that the seeds belong to: the first seed that
-// answers names nodes, these name others, until everybody who is known has been
-// asked. Nodes that do not answer are part of the state, with the reason. The
-// only error is a *SeedError.
+// Cluster reads the whole cluster that the seeds belong to: a seed that answers
+// names nodes, these name others, until everybody who is known has been asked.
+// Nodes that do not answer are part of the state, with the reason. The only
+// error is a *SeedError.
 func Cluster(ctx context.Context, d driver.Dialer, seeds ...cluster.Addr) (cluster.State, error) {
-	var causes []error
-	for _, seed := range seeds {
-		first := read(ctx, d, seed)
-		if first.err != nil {
-			causes = append(causes, first.err)
-			continue
-		}
-		return walk(ctx, d, first.member), nil
+	first, err := anyOf(ctx, d, seeds)
+	if err != nil {
+		return cluster.State{}, err
 	}
-	return cluster.State{}, &SeedError{causes}
-}
-
-// walk asks everybody whom the members so far know, in rounds.
-func walk(ctx context.Context, d driver.Dialer, first cluster.Member) cluster.State {
-	members := map[cluster.NodeID]cluster.Member{first.ID: first}
-	for {
-		targets := unasked(members)
-		if len(targets) == 0 {
-			break
-		}
-		// Who has lost a node's address may be the first to be asked: a node is
-		// given up only when everybody else was.
-		if known := dialable(targets); len(known) > 0 {
-			targets = known
-		}
-		for id, r := range readAll(ctx, d, targets) {
-			members[id] = r.as(id, targets[id])
-		}
-	}
-	return collect(members)
-}
-
-// unasked are the nodes that some member knows and nobody has asked yet. Nodes
-// in handshake have made-up ids: they are met under their own soon, or vanish.
-func unasked(members map[cluster.NodeID]cluster.Member) map[cluster.NodeID]cluster.Addr {
-	targets := make(map[cluster.NodeID]cluster.Addr)
-	for _, m := range members {
-		for _, n := range m.View.Nodes {
-			_, asked := members[n.ID]
-			if !asked && !n.Flags.Has(cluster.FlagHandshake) {
-				targets[n.ID] = preferKnown(targets[n.ID], n.Addr)
-			}
-		}
-	}
-	return targets
-}
-
-func dialable(targets map[cluster.NodeID]cluster.Addr) map[cluster.NodeID]cluster.Addr {
-	known := maps.Clone(targets)
-	maps.DeleteFunc(known, func(_ cluster.NodeID, addr cluster.Addr) bool { return !addr.Known() })
-	return known
-}
-
-func preferKnown(a, b cluster.Addr) cluster.Addr {
-	if a.Known() {
-		return a
-	}
-	return b
+	return newWalk(ctx, d).from(first), nil
 }
 
 // Nodes reads nodes that need not belong to one cluster, or to any. The state
 // has one member for each address, under that address.
 func Nodes(ctx context.Context, d driver.Dialer, addrs []cluster.Addr) cluster.State {
-	targets := make(map[cluster.Addr]cluster.Addr, len(addrs))
-	for _, a := range addrs {
-		targets[a] = a
+	distinct := slices.Clone(addrs)
+	slices.SortFunc(distinct, func(a, b cluster.Addr) int { return strings.Compare(a.String(), b.String()) })
+	distinct = slices.Compact(distinct)
+	s := cluster.State{Members: make([]cluster.Member, len(distinct))}
+	g := newGate()
+	var wg sync.WaitGroup
+	for i, addr := range distinct {
+		wg.Go(func() {
+			defer g.enter()()
+			r := read(ctx, d, addr)
+			s.Members[i] = r.as(r.member.ID, addr)
+			s.Members[i].Addr = addr
+		})
 	}
-	var s cluster.State
-	for addr, r := range readAll(ctx, d, targets) {
-		m := r.as(r.member.ID, addr)
-		m.Addr = addr
-		s.Members = append(s.Members, m)
-	}
-	s.Sort()
-	return s
-}
-
-func collect(members map[cluster.NodeID]cluster.Member) cluster.State {
-	var s cluster.State
-	for _, m := range members {
-		s.Members = append(s.Members, m)
-	}
+	wg.Wait()
 	s.Sort()
 	return s
 }
@@ -135,9 +72,12 @@ type reading struct {
 func (r reading) as(id cluster.NodeID, addr cluster.Addr) cluster.Member {
 	switch {
 	case r.err != nil:
-		return cluster.Member{ID: id, Addr: addr, Unreachable: reason(r.err, addr)}
+		return cluster.Member{ID: id, Addr: addr, Unreachable: reason(r.err, addr), Cause: causeOf(r.err)}
 	case r.member.ID != id:
-		return cluster.Member{ID: id, Addr: addr, Unreachable: fmt.Sprintf("another node, %s, answers there", r.member.ID)}
+		return cluster.Member{
+			ID: id, Addr: addr, Cause: cluster.CauseStranger,
+			Unreachable: fmt.Sprintf("another node, %s, answers there", r.member.ID),
+		}
 	}
 	return r.member
 }
@@ -147,29 +87,6 @@ func reason(err error, addr cluster.Addr) string {
 	return strings.TrimPrefix(err.Error(), addr.String()+": ")
 }
 
-func readAll[K comparable](ctx context.Context, d driver.Dialer, targets map[K]cluster.Addr) map[K]reading {
-	type result struct {
-		key K
-		r   reading
-	}
-	results := make(chan result, len(targets))
-	var g errgroup.Group
-	g.SetLimit(parallel)
-	for key, addr := range targets {
-		g.Go(func() error {
-			results <- result{key, read(ctx, d, addr)}
-			return nil
-		})
-	}
-	g.Wait()
-	close(results)
-	out := make(map[K]reading, len(targets))
-	for r := range results {
-		out[r.key] = r.r
-	}
-	return out
-}
-
 // questions are asked of every node, in one round trip.
 var questions = []driver.Command{
 	{"CLUSTER", "NODES"},
@@ -177,11 +94,13 @@ var questions = []driver.Command{
 	{"CLUSTER", "INFO"},
 	{"COMMAND", "INFO", "CLUSTER|ADDSLOTSRANGE"},
 	{"CONFIG", "GET", "cluster-*"},
+	{"CONFIG", "GET", "min-replicas-*"}, // one pattern each: Redis 6 takes no more
+	{"FUNCTION", "LIST", "WITHCODE"},
 }
 
 func read(ctx context.Context, d driver.Dialer, addr cluster.Addr) reading {
 	if !addr.Known() {
-		return reading{err: fmt.Errorf("its address is not known")}
+		return reading{err: errNoAddr}
 	}
 	// One deadline for everything: a paused node accepts the connection and
 	// then says nothing.
@@ -219,7 +138,8 @@ func Member(ctx context.Context, conn driver.Conn, addr cluster.Addr) (cluster.M
 	}
 	m.ClusterOK = state["cluster_state"] == "ok"
 	readFeatures(&m, replies[3])
-	readConfig(&m, replies[4])
+	readConfig(&m, replies[4], replies[5])
+	m.Libraries = librariesOf(replies[6])
 	return m, nil
 }
 
@@ -253,7 +173,7 @@ func readInfo(m *cluster.Member, r driver.Reply) error {
 		return err
 	}
 	if info["cluster_enabled"] != "1" {
-		return fmt.Errorf("not a cluster node: it runs without cluster-enabled yes")
+		return errNotCluster
 	}
 	if m.Server, err = info.Server(); err != nil {
 		return err
@@ -267,6 +187,10 @@ func readInfo(m *cluster.Member, r driver.Reply) error {
 	m.RunID = info["run_id"]
 	m.Functions, _ = info.Int("number_of_functions") // absent before Redis 7.0
 	m.UsedMemory, _ = info.Int("used_memory")
+	m.MaxMemory, _ = info.Int("maxmemory")
+	m.MaxMemoryPolicy = info["maxmemory_policy"]
+	m.Zone = info["availability_zone"]
+	m.Config = settingsIn(info)
 	return nil
 }
 
@@ -278,39 +202,4 @@ func readFeatures(m *cluster.Member, r driver.Reply) {
 	}
 	// Nothing to ask for: the same command behaves differently.
 	m.Features.ReplicatedSetSlot = m.Server.AtLeast("valkey", 8, 0)
-}
-
-// readConfig takes the settings that matter from CONFIG GET, where it is
-// allowed.
-func readConfig(m *cluster.Member, r driver.Reply) {
-	m.Databases = []int{0}
-	pairs, err := r.Strings()
-	if err != nil {
-		pairs = nil
-	}
-	for i := 0; i+1 < len(pairs); i += 2 {
-		n, err := strconv.Atoi(pairs[i+1])
-		if err != nil {
-			continue
-		}
-		switch pairs[i] {
-		case "cluster-node-timeout":
-			m.NodeTimeout = int64(n)
-		case "cluster-databases":
-			m.Databases = upTo(n)
-		}
-	}
-	for _, db := range m.Keyspace {
-		if db.DB >= len(m.Databases) {
-			m.Databases = upTo(db.DB + 1)
-		}
-	}
-}
-
-func upTo(n int) []int {
-	dbs := make([]int, max(n, 1))
-	for i := range dbs {
-		dbs[i] = i
-	}
-	return dbs
 }

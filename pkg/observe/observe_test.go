@@ -155,8 +155,7 @@ func checkMember(t *testing.T, m cluster.Member, server cluster.Server, database
 }
 
 // TestSilentNodes is promise P5: nodes that say nothing are named within five
-// seconds, and everybody else is read. More than 64 of them take longer: 32 are
-// asked at a time, for two seconds.
+// seconds, and everybody else is read, however many they are.
 func TestSilentNodes(t *testing.T) {
 	for _, tt := range []struct {
 		name          string
@@ -165,6 +164,7 @@ func TestSilentNodes(t *testing.T) {
 		{"one of three", 3, 1},
 		{"two of three", 3, 2},
 		{"sixty-four of seventy", 70, 64},
+		{"three hundred of three hundred and three", 303, 300},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -247,6 +247,149 @@ func TestSeeds(t *testing.T) {
 		}
 		if _, err := observe.Cluster(t.Context(), c.Dialer()); !errors.As(err, &se) {
 			t.Errorf("no seed at all: %v", err)
+		}
+	})
+}
+
+// TestSilentSeeds promises that seeds that say nothing cost no more than one of
+// them, and that the first one is preferred where it answers.
+func TestSilentSeeds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := sim.New(sim.Options{NoAutoFailover: true})
+		nodes := c.Form(102, 0)
+		var seeds []cluster.Addr
+		for _, n := range nodes[:101] {
+			n.Pause()
+			seeds = append(seeds, n.Addr())
+		}
+		began := time.Now()
+		_, err := observe.Cluster(t.Context(), c.Dialer(), seeds...)
+		var se *observe.SeedError
+		if !errors.As(err, &se) || len(se.Causes) != 101 || time.Since(began) > 5*time.Second {
+			t.Errorf("after %v: %v", time.Since(began), err)
+		}
+		began = time.Now()
+		see(t, c.Dialer(), append(seeds, nodes[101].Addr())...)
+		if took := time.Since(began); took > 5*time.Second {
+			t.Errorf("it took %v", took)
+		}
+		dialled := 0
+		c.Intercept(func(e sim.Event) sim.Action {
+			if e.Cmd.Name() == "CLUSTER NODES" {
+				dialled++
+			}
+			return sim.Action{}
+		})
+		for _, n := range nodes[:101] {
+			n.Resume()
+		}
+		see(t, c.Dialer(), seeds...)
+		if dialled != 102 {
+			t.Errorf("nodes were asked %d times", dialled)
+		}
+	})
+}
+
+// TestStaleAddress promises that a node is found under any of the addresses
+// that others know for it.
+func TestStaleAddress(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := sim.New(sim.Options{})
+		nodes := c.Form(4, 0)
+		stale := func(addr cluster.Addr, cmd driver.Command, r driver.Reply) driver.Reply {
+			if text, ok := r.Value.(string); ok && cmd.Name() == "CLUSTER NODES" && addr != nodes[2].Addr() {
+				wrong := cluster.Addr{Host: "127.0.0.1", Port: 9}
+				if addr == nodes[1].Addr() {
+					wrong = nodes[3].Addr() // where another node answers
+				}
+				if addr != nodes[3].Addr() {
+					r.Value = strings.Replace(text, fmt.Sprintf("%s %s@", nodes[2].ID(), nodes[2].Addr()), fmt.Sprintf("%s %s@", nodes[2].ID(), wrong), 1)
+				}
+			}
+			return r
+		}
+		s := see(t, liar{c.Dialer(), stale}, nodes[0].Addr())
+		if m, ok := s.Get(nodes[2].ID()); !ok || !m.Reachable() {
+			t.Errorf("member %+v", m)
+		}
+		if len(s.Members) != 4 {
+			t.Errorf("%d members", len(s.Members))
+		}
+	})
+}
+
+// TestCauses promises the kind of reason for which a node could not be read.
+func TestCauses(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := sim.New(sim.Options{Password: "secret", NoAutoFailover: true})
+		nodes := c.Form(3, 0)
+		nodes[2].Crash()
+		addrs := []cluster.Addr{nodes[0].Addr(), nodes[1].Addr(), nodes[2].Addr(), {}}
+		causes := func(d driver.Dialer) (got []cluster.Cause) {
+			for _, m := range observe.Nodes(t.Context(), d, addrs).Members {
+				got = append(got, m.Cause)
+			}
+			return got
+		}
+		// The node without an address sorts first.
+		d := refusing(c.DialerWith("wrong"), "INFO", "NOPERM no")
+		if diff := cmp.Diff([]cluster.Cause{cluster.CauseNoAddr, cluster.CauseRefused, cluster.CauseRefused, cluster.CauseDead}, causes(d)); diff != "" {
+			t.Errorf("wrong password (-want +got):\n%s", diff)
+		}
+		d = liar{refusing(c.Dialer(), "INFO", "NOPERM no"), func(addr cluster.Addr, cmd driver.Command, r driver.Reply) driver.Reply {
+			if addr == nodes[1].Addr() && cmd.Name() == "INFO" {
+				r = driver.Reply{Value: "cluster_enabled:0\r\n"}
+			}
+			return r
+		}}
+		if diff := cmp.Diff([]cluster.Cause{cluster.CauseNoAddr, cluster.CauseUnreadable, cluster.CauseNotCluster, cluster.CauseDead}, causes(d)); diff != "" {
+			t.Errorf("(-want +got):\n%s", diff)
+		}
+	})
+}
+
+// TestLibraries promises a digest that tells code apart and nothing else.
+func TestLibraries(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := sim.New(sim.Options{})
+		nodes := c.Form(4, 0)
+		nodes[0].Functions("a", "b")
+		nodes[1].Functions("b", "a")
+		nodes[2].Functions("a")
+		c.Settle()
+		s := see(t, c.Dialer(), nodes[0].Addr())
+		same, other, none := at(t, s, nodes[0]).Libraries, at(t, s, nodes[2]).Libraries, at(t, s, nodes[3]).Libraries
+		if same != at(t, s, nodes[1]).Libraries || same == other || other == none || same == "" || none == "" {
+			t.Errorf("digests %q %q %q", same, other, none)
+		}
+		s = see(t, refusing(c.Dialer(), "FUNCTION LIST", "ERR unknown command"), nodes[0].Addr())
+		if m := at(t, s, nodes[0]); !m.Reachable() || m.Libraries != "" {
+			t.Errorf("member %+v", m)
+		}
+	})
+}
+
+// TestSettings promises the settings that nodes should share, from INFO where
+// CONFIG is refused.
+func TestSettings(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := sim.New(sim.Options{})
+		nodes := c.Form(3, 0)
+		nodes[0].Config("maxmemory", "1000000")
+		want := map[string]string{
+			"maxmemory": "1000000", "maxmemory-policy": "noeviction",
+			"cluster-node-timeout": "2000", "cluster-require-full-coverage": "yes",
+		}
+		m := at(t, see(t, c.Dialer(), nodes[0].Addr()), nodes[0])
+		if diff := cmp.Diff(want, m.Config); diff != "" {
+			t.Errorf("(-want +got):\n%s", diff)
+		}
+		if m.MaxMemory != 1000000 || m.MaxMemoryPolicy != "noeviction" {
+			t.Errorf("%d, %q", m.MaxMemory, m.MaxMemoryPolicy)
+		}
+		m = at(t, see(t, refusing(c.Dialer(), "CONFIG GET", "NOPERM no"), nodes[0].Addr()), nodes[0])
+		if diff := cmp.Diff(map[string]string{"maxmemory": "1000000", "maxmemory-policy": "noeviction"}, m.Config); diff != "" {
+			t.Errorf("refused (-want +got):\n%s", diff)
 		}
 	})
 }

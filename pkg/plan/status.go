@@ -169,7 +169,7 @@ func (p Plan) canMove(step Step, s cluster.State) (Status, string) {
 		return Blocked, fmt.Sprintf("%s is not a master any more", to.Addr)
 	}
 	left := Remaining(step, s)
-	if lost := left.Minus(from.Slots()).Minus(to.Slots()); !lost.Empty() {
+	if lost := left.Minus(from.Slots()).Minus(to.Slots()).Minus(given(from, to)); !lost.Empty() {
 		return Blocked, fmt.Sprintf("slots %s belong neither to %s nor to %s", lost, from.Addr, to.Addr)
 	}
 	for slot := range left.All() {
@@ -184,6 +184,20 @@ func (p Plan) canMove(step Step, s cluster.State) (Status, string) {
 		}
 	}
 	return Ready, ""
+}
+
+// given are the slots that a source has given up for a target that imports them
+// and has not claimed them yet: the two were told in this order, and whoever did
+// that was stopped in between.
+func given(from, to cluster.Member) cluster.SlotSet {
+	target, _ := from.View.Get(to.ID)
+	var slots []int
+	for slot, peer := range to.View.Self().Importing {
+		if peer == from.ID && target.Slots.Has(slot) && !from.Slots().Has(slot) {
+			slots = append(slots, slot)
+		}
+	}
+	return cluster.SlotsOf(slots...)
 }
 
 // replicates reports whether a node is a replica of master now: it was failed

@@ -1,0 +1,80 @@
+package cli
+
+import (
+	"slices"
+	"time"
+
+	"github.com/spf13/pflag"
+
+	"github.com/trib-dev/trib/pkg/apply"
+	"github.com/trib-dev/trib/pkg/move"
+	"github.com/trib-dev/trib/pkg/plan"
+)
+
+// moveOptions belong to every command that moves slots.
+type moveOptions struct {
+	pipeline     int
+	timeout      time.Duration
+	waitReplicas int
+	maxBlock     time.Duration
+	maxKeys      int
+	maxBytes     int64
+	big          move.Policy
+	bigBytes     int64
+	bigMembers   int
+	finalise     move.Order
+	override     []string
+}
+
+func (o *moveOptions) addFlags(f *pflag.FlagSet) {
+	o.waitReplicas = 1
+	o.big = move.BigWarn
+	o.finalise = move.TargetFirst
+	f.Var(number{&o.pipeline, 1, 10000}, "pipeline", "most keys in one MIGRATE (default 100)")
+	f.Var(span{&o.timeout, time.Millisecond}, "timeout", "of one MIGRATE (default 5s, or a third of the node timeout)")
+	f.Var(number{&o.waitReplicas, 0, 1000}, "wait-replicas", "replicas of the target that must have each batch, where it has so many")
+	f.Var(span{&o.maxBlock, time.Millisecond}, "max-block", "how long one MIGRATE should block the nodes at most (default 10ms)")
+	f.Var(number{&o.maxKeys, 1, 1e9}, "max-keys/s", "most keys to move in a second, over all nodes")
+	f.Var(size{&o.maxBytes}, "max-bytes/s", "most memory to move in a second, over all nodes, such as 20M")
+	f.Var(choice[move.Policy]{&o.big, []string{"warn", "skip", "move"}}, "big-keys", "what to do about big keys")
+	f.Var(size{&o.bigBytes}, "big-key-bytes", "memory from which a key is big (default 16M)")
+	f.Var(number{&o.bigMembers, 1, 1e9}, "big-key-members", "members from which a key is big (default 100000)")
+	f.Var(choice[move.Order]{&o.finalise, []string{"target", "source"}}, "finalise", "which end is told first that a slot has moved")
+	f.Var(words{&o.override, overrides()}, "override", "obstacles that shall not keep it from starting")
+}
+
+// overrideHealth goes beside the obstacles of the engine.
+const overrideHealth = "health"
+
+func overrides() []string {
+	codes := []string{overrideHealth}
+	for _, code := range plan.ObstacleCodes() {
+		codes = append(codes, string(code))
+	}
+	return codes
+}
+
+func (o *moveOptions) overrides(code string) bool { return slices.Contains(o.override, code) }
+
+// apply are the options for the engine.
+func (o *moveOptions) apply() apply.Options {
+	var override []plan.ObstacleCode
+	for _, code := range o.override {
+		override = append(override, plan.ObstacleCode(code))
+	}
+	return apply.Options{Move: o.engine(), Override: override}
+}
+
+func (o *moveOptions) engine() move.Options {
+	m := move.Options{
+		Batch: o.pipeline, Timeout: o.timeout, MaxBlock: o.maxBlock, WaitReplicas: o.waitReplicas, Finalise: o.finalise,
+		Big: move.BigKeys{Policy: o.big, Bytes: o.bigBytes, Members: int64(o.bigMembers)},
+	}
+	if o.waitReplicas == 0 {
+		m.WaitReplicas = -1
+	}
+	if o.maxKeys > 0 || o.maxBytes > 0 {
+		m.Throttle = move.NewThrottle(int64(o.maxKeys), o.maxBytes)
+	}
+	return m
+}

@@ -1,0 +1,152 @@
+package move
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/trib-dev/trib/pkg/cluster"
+	"github.com/trib-dev/trib/pkg/driver"
+)
+
+// classic is one classic move of slots between two masters.
+type classic struct {
+	dialer   driver.Dialer
+	name     string
+	from, to cluster.Member
+	o        Options
+	report   func(Progress)
+	notes    sync.Once
+}
+
+func oneAtATime(report func(Progress)) func(Progress) {
+	var mu sync.Mutex
+	return func(p Progress) {
+		mu.Lock()
+		defer mu.Unlock()
+		report(p)
+	}
+}
+
+// databases are those of the end that has more of them.
+func (c *classic) databases() []int {
+	if len(c.to.Databases) > len(c.from.Databases) {
+		return c.to.Databases
+	}
+	return c.from.Databases
+}
+
+// run moves windows in lanes, so that one lane's keys travel while another
+// opens and closes its slots. The last window goes alone: whether the source
+// gives away its last slot must not be asked by two who both still see the
+// other's slots.
+func (c *classic) run(ctx context.Context, slots cluster.SlotSet) error {
+	if err := c.rebind(ctx, slots); err != nil {
+		return err
+	}
+	windows := c.windows(ctx, slots)
+	if len(windows) == 0 {
+		return nil
+	}
+	last := len(windows) - 1
+	skipped, err := c.lanes(ctx, windows[:last], min(c.o.Lanes, last))
+	if err != nil {
+		return err
+	}
+	more, err := c.lanes(ctx, windows[last:], 1)
+	if err != nil {
+		return err
+	}
+	return bigKeysError(append(skipped, more...))
+}
+
+// rebind leaves what may pass to the lanes, which look again.
+func (c *classic) rebind(ctx context.Context, slots cluster.SlotSet) error {
+	m := c.newMover()
+	defer m.close()
+	if err := m.rebindAll(ctx, slots.Slots()); err != nil && !mayPass(err) {
+		return fmt.Errorf("slots %s from %s to %s: %w", slots, c.from.Addr, c.to.Addr, err)
+	}
+	return nil
+}
+
+// lanes works windows off; it ends with the first error.
+func (c *classic) lanes(ctx context.Context, windows [][]int, lanes int) (skipped []BigKey, err error) {
+	g, ctx := errgroup.WithContext(ctx)
+	queue := make(chan []int, len(windows))
+	for _, window := range windows {
+		queue <- window
+	}
+	close(queue)
+	var mu sync.Mutex
+	for range lanes {
+		g.Go(func() error {
+			m := c.newMover()
+			defer m.close()
+			err := m.lane(ctx, queue)
+			mu.Lock()
+			defer mu.Unlock()
+			skipped = append(skipped, m.scale.left...)
+			return err
+		})
+	}
+	return skipped, g.Wait()
+}
+
+func (m *mover) lane(ctx context.Context, queue <-chan []int) error {
+	for window := range queue {
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		if err := m.insist(ctx, window); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+const (
+	// emptyWindow is how many slots without keys are open at a time: their burst
+	// of SETSLOT stalls a node for some milliseconds.
+	emptyWindow = 256
+	// emptyWindowReplicated is the same where each SETSLOT waits for replicas.
+	emptyWindowReplicated = 16
+)
+
+// windows divides the slots: few at a time where they have keys, many where
+// they have none. The counts only decide that; emptiness is proven later. A
+// source that cannot be asked now is asked again by the lanes.
+func (c *classic) windows(ctx context.Context, set cluster.SlotSet) [][]int {
+	counts, err := c.count(ctx, set)
+	if err != nil {
+		return slices.Collect(slices.Chunk(set.Slots(), c.o.Window))
+	}
+	var empty, full []int
+	for slot := range set.All() {
+		if counts[slot] == 0 {
+			empty = append(empty, slot)
+		} else {
+			full = append(full, slot)
+		}
+	}
+	size := emptyWindow
+	if c.from.Features.ReplicatedSetSlot || c.to.Features.ReplicatedSetSlot {
+		size = emptyWindowReplicated
+	}
+	windows := slices.Collect(slices.Chunk(empty, max(size, c.o.Window)))
+	return slices.AppendSeq(windows, slices.Chunk(full, c.o.Window))
+}
+
+func (c *classic) count(ctx context.Context, slots cluster.SlotSet) (map[int]int64, error) {
+	ctx, cancel := context.WithTimeout(ctx, repliesWithin)
+	defer cancel()
+	conn, err := c.dialer.Dial(ctx, c.from.Addr, c.name)
+	if err != nil {
+		return nil, err
+	}
+	defer conn.Close()
+	return driver.KeysInSlots(ctx, conn, c.databases(), slots.Slots())
+}

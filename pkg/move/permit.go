@@ -1,0 +1,88 @@
+package move
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/trib-dev/trib/pkg/cluster"
+	"github.com/trib-dev/trib/pkg/driver"
+)
+
+// What a classic move takes at its two ends.
+var (
+	takenAtSource = []driver.Command{
+		{"CLUSTER", "NODES"},
+		{"CLUSTER", "INFO"},
+		{"CLUSTER", "SETSLOT", "0", "STABLE"},
+		{"CLUSTER", "GETKEYSINSLOT", "0", "1"},
+		{"CLUSTER", "COUNTKEYSINSLOT", "0"},
+		{"MIGRATE", "127.0.0.1", "1", "", "0", "1", "KEYS", "k"},
+		{"INFO", "replication"},
+		{"ROLE"},
+		{"DUMP", "k"},
+		{"PTTL", "k"},
+	}
+	takenAtTarget = []driver.Command{
+		{"CLUSTER", "NODES"},
+		{"CLUSTER", "SETSLOT", "0", "STABLE"},
+		{"CLUSTER", "COUNTKEYSINSLOT", "0"},
+		{"RESTORE-ASKING", "k", "0", "v"},
+		{"INFO", "replication"},
+		{"ASKING"},
+		{"DUMP", "k"},
+		{"PTTL", "k"},
+	}
+)
+
+// DeniedAtSource says what the user of the dialer may not do at a node and a
+// classic move away from it takes. The server is asked, and nothing is tried; one
+// that cannot be asked (Redis 6) or does not allow it denies nothing here.
+func DeniedAtSource(ctx context.Context, d driver.Dialer, name string, addr cluster.Addr) ([]string, error) {
+	return denied(ctx, d, name, addr, takenAtSource)
+}
+
+// DeniedAtTarget is the same for a move to the node.
+func DeniedAtTarget(ctx context.Context, d driver.Dialer, name string, addr cluster.Addr) ([]string, error) {
+	return denied(ctx, d, name, addr, takenAtTarget)
+}
+
+func denied(ctx context.Context, d driver.Dialer, name string, addr cluster.Addr, takes []driver.Command) ([]string, error) {
+	ctx, cancel := context.WithTimeout(ctx, driver.ProbeTimeout)
+	defer cancel()
+	conn, err := d.Dial(ctx, addr, name)
+	if err != nil {
+		return nil, err
+	}
+	defer conn.Close()
+	user, err := whoAmI(ctx, conn)
+	if err != nil || user == "" {
+		return nil, err
+	}
+	cmds := make([]driver.Command, len(takes))
+	for i, cmd := range takes {
+		cmds[i] = append(driver.Cmd("ACL", "DRYRUN", user), cmd...)
+	}
+	replies, err := conn.Do(ctx, cmds...)
+	if err != nil {
+		return nil, err
+	}
+	var texts []string
+	for i, r := range replies {
+		// A refusal is a text, as a reply and not as an error.
+		if why, err := r.Text(); err == nil && why != "OK" {
+			texts = append(texts, fmt.Sprintf("%s: user %s may not %s", addr, user, strings.ToLower(takes[i].Name())))
+		}
+	}
+	return texts, nil
+}
+
+// whoAmI is empty where the server does not say.
+func whoAmI(ctx context.Context, conn driver.Conn) (string, error) {
+	replies, err := conn.Do(ctx, driver.Cmd("ACL", "WHOAMI"))
+	if err != nil {
+		return "", err
+	}
+	user, _ := replies[0].Text()
+	return user, nil
+}
