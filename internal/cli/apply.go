@@ -87,7 +87,7 @@ func (app *App) runApply(ctx context.Context, o *planOptions) error {
 func (o *planOptions) change(p plan.Plan, s cluster.State, a access, command, question string) change {
 	c := change{
 		command: command, options: &o.changeOptions, access: a, plan: p, state: s,
-		show:     picture(p, s),
+		show:     picture(p, s, false),
 		question: question,
 		apply:    o.moveOptions.apply(),
 		after:    ui.Check.Verdict,

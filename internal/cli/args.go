@@ -128,9 +128,27 @@ func (a *arranger) take(args []string) (int, error) {
 		}
 		n = min(n, len(args))
 		a.rest = append(a.rest, args[:n]...)
-		return n, nil
+		return n + a.takeMore(arg, args[n:]), nil
 	}
 	return 1, a.word(arg)
+}
+
+// takeMore takes the further values of an option that may have several after
+// one name of it, as if the name stood before each of them.
+func (a *arranger) takeMore(option string, args []string) int {
+	name, _, _ := strings.Cut(strings.TrimLeft(option, "-"), "=")
+	f := a.flags.Lookup(name)
+	if f == nil {
+		return 0
+	}
+	several, ok := f.Value.(interface{ Continues(word string) bool })
+	for n, arg := range args {
+		if !ok || !several.Continues(arg) {
+			return n
+		}
+		a.rest = append(a.rest, "--"+f.Name, arg)
+	}
+	return len(args)
 }
 
 func (a *arranger) word(arg string) error {

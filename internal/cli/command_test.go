@@ -124,6 +124,51 @@ func TestLookSession(t *testing.T) {
 	})
 }
 
+func TestRebalanceSession(t *testing.T) {
+	onSim(t, sim.Options{}, func(t *testing.T, b *bench, c *sim.Cluster) {
+		c.Form(3, 1)
+		fill(t, c, 30)
+		golden(t, "rebalance.txt", session(b,
+			"rebalance 127.0.0.1:7001 --yes",
+			"rebalance 127.0.0.1:7001 --weight 127.0.0.1:7001=0.5 127.0.0.1:7002=1.5 --simulate",
+			"rebalance 127.0.0.1:7001 --weight 127.0.0.1:7001=0.5 127.0.0.1:7002=1.5 --max-slots 2000 --yes",
+			"rebalance 127.0.0.1:7001 --weight 127.0.0.1:7001=0.5 127.0.0.1:7002=1.5 --yes",
+			"rebalance 127.0.0.1:7001 --weight 127.0.0.1:7001=0.5 127.0.0.1:7002=1.5 --yes",
+			"rebalance 127.0.0.1:7001 --threshold 0 --exclude 127.0.0.1:7001",
+			"rebalance 127.0.0.1:7001 --weight 127.0.0.1:7004=1 --yes",
+			"rebalance 127.0.0.1:7001 --weight 127.0.0.1:7009=1 --yes",
+			"rebalance 127.0.0.1:7001 --exclude 7 --yes",
+		))
+	})
+}
+
+func TestDrainSession(t *testing.T) {
+	onSim(t, sim.Options{}, func(t *testing.T, b *bench, c *sim.Cluster) {
+		c.Form(3, 1)
+		fill(t, c, 30)
+		golden(t, "drain.txt", session(b,
+			"drain 127.0.0.1:7001 127.0.0.1:7002 --dry-run",
+			"drain 127.0.0.1:7001 127.0.0.1:7002 --to 127.0.0.1:7005 --yes",
+			"drain 127.0.0.1:7001 127.0.0.1:7002 --to 127.0.0.1:7009 --yes",
+			"drain 127.0.0.1:7001 127.0.0.1:7002 --to 127.0.0.1:7003 --yes",
+			"drain 127.0.0.1:7001 127.0.0.1:7002 --yes",
+			"info 127.0.0.1:7001",
+		))
+	})
+}
+
+func TestNamedSlotsSession(t *testing.T) {
+	onSim(t, sim.Options{}, func(t *testing.T, b *bench, c *sim.Cluster) {
+		c.Form(3, 1)
+		fill(t, c, 30)
+		golden(t, "named.txt", session(b,
+			"reshard 127.0.0.1:7001 --to 127.0.0.1:7003 --slots-list 5,7,100-200,5461,16383 --key {user:1}.name --yes",
+			"reshard 127.0.0.1:7001 --to 127.0.0.1:7003 --slots-list 5,7,100-200,5461,16383 --key {user:1}.name --yes",
+			"reshard 127.0.0.1:7001 --from 127.0.0.1:7002 --to 127.0.0.1:7003 --slots-list 0 --yes",
+		))
+	})
+}
+
 func TestReshardSession(t *testing.T) {
 	onSim(t, sim.Options{}, func(t *testing.T, b *bench, c *sim.Cluster) {
 		c.Form(3, 1)

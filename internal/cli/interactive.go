@@ -26,9 +26,9 @@ func (app *App) askReshard(ctx context.Context, s cluster.State, o *reshardOptio
 		ask     func(context.Context) error
 		option  func() string
 	}{
-		{o.slots == 0, d.slots, func() string { return fmt.Sprintf("--slots=%d", o.slots) }},
+		{o.slots == 0 && !o.names(), d.slots, func() string { return fmt.Sprintf("--slots=%d", o.slots) }},
 		{o.to == "", d.target, func() string { return "--to=" + o.to }},
-		{len(o.from) == 0, d.sources, func() string { return "--from=" + strings.Join(o.from, ",") }},
+		{len(o.from) == 0 && !o.names(), d.sources, func() string { return "--from=" + strings.Join(o.from, ",") }},
 	} {
 		if !q.missing {
 			continue

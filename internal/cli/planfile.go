@@ -121,7 +121,7 @@ func (app *App) runPlanShow(_ context.Context, file string) error {
 	if err != nil {
 		return err
 	}
-	return app.Terminal.Show(ui.SavedPlan{Plan: p, Show: picture(p, remembered(p))})
+	return app.Terminal.Show(ui.SavedPlan{Plan: p, Show: picture(p, remembered(p), true)})
 }
 
 func newPlanSchemaCmd(app *App) *cobra.Command {
@@ -139,8 +139,8 @@ programs that read plans or make them.` + exitCodes(exitUsage),
 	}
 }
 
-// picture is how a plan is shown before the question.
-func picture(p plan.Plan, s cluster.State) func(*ui.Page) {
+// picture is how a plan is shown before the question, and when it was saved.
+func picture(p plan.Plan, s cluster.State, saved bool) func(*ui.Page) {
 	switch p.Kind {
 	case plan.KindCreate:
 		return ui.CreatePlan{Plan: p}.Text
@@ -152,7 +152,7 @@ func picture(p plan.Plan, s cluster.State) func(*ui.Page) {
 			return ui.StepPlan{Plan: p}.Text
 		}
 	}
-	return ui.MovePlan{Plan: p, State: s}.Text
+	return ui.MovePlan{Plan: p, State: s, Saved: saved}.Text
 }
 
 // remembered is the cluster as far as a plan holds it.

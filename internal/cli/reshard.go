@@ -19,6 +19,8 @@ type reshardOptions struct {
 	from  []string
 	to    string
 	slots int
+	named cluster.SlotSet
+	keys  []string
 	asks  bool // for what is missing
 }
 
@@ -28,16 +30,19 @@ func newReshardCmd(app *App, run func(context.Context, *reshardOptions) error) *
 		run = app.runReshard
 	}
 	cmd := &cobra.Command{
-		Use:     "reshard SEED [--from NODE,NODE|all] [--to NODE] [--slots N]",
+		Use:     "reshard SEED [--from A,B|all] [--to C] [--slots N]",
 		GroupID: groupSlots,
 		Short:   "Move slots to a master",
 		Long: `Moves exactly N slots with their keys to one master, under traffic. The sources
-give in proportion to what they have, their lowest-numbered slots first. What is
-not said by --from, --to and --slots is asked for. A reshard that was
+give in proportion to what they have, their lowest-numbered slots first. Or
+moves the slots that are named, by their numbers or by keys in them, each from
+the master that has it. What is not said is asked for. A reshard that was
 interrupted is finished by trib resume, or by running it again.` +
 			exitCodes(exitRefused, exitUsage, exitUnhealthy, exitStale, exitPartial, exitConflict, exitNoSeed, exitInterrupted),
 		Example: `  trib reshard 10.0.0.1:7000 --from all --to 10.0.0.4:7000 --slots 4096
-  trib reshard 10.0.0.1:7000 --from 3f9a,77c1 --to 0b2e --slots 100 --dry-run`,
+  trib reshard 10.0.0.1:7000 --from 3f9a,77c1 --to 0b2e --slots 100 --dry-run
+  trib reshard 10.0.0.1:7000 --to 0b2e --slots-list 5,7,100-200
+  trib reshard 10.0.0.1:7000 --to 0b2e --key '{user:1}' --key user:2`,
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			o.asks = app.asks(&o.changeOptions)
@@ -53,6 +58,11 @@ interrupted is finished by trib resume, or by running it again.` +
 	f.Var(names{&o.from}, "from", "masters that give slots, or all")
 	f.StringVar(&o.to, "to", "", "give them to `NODE`, a master")
 	f.Var(number{&o.slots, 1, cluster.SlotCount}, "slots", "how many slots to move, 1 to 16384")
+	f.Var(slotList{&o.named}, "slots-list", "which slots to move: 5,7,100-200; repeatable")
+	f.Var(texts{&o.keys}, "key", "move the slot of this key; repeatable")
+	// Keys that are on both sides are compared in any case.
+	f.Bool("replace", false, "")
+	f.MarkHidden("replace")
 	return cmd
 }
 
@@ -60,13 +70,16 @@ func (o *reshardOptions) complete(args []string) (err error) {
 	if o.seed, err = seedOf(args); err != nil {
 		return err
 	}
+	named := o.names()
 	switch {
-	case len(o.from) == 0 && !o.asks:
+	case named && o.slots > 0:
+		return usage("--slots and --slots-list or --key contradict each other: how many, or which")
+	case len(o.from) == 0 && !named && !o.asks:
 		return usage("--from is missing: the masters that give slots, or all")
 	case o.to == "" && !o.asks:
 		return usage("--to is missing: the master that gets the slots")
-	case o.slots == 0 && !o.asks:
-		return usage("--slots is missing: how many slots to move, 1 to %d", cluster.SlotCount)
+	case o.slots == 0 && !named && !o.asks:
+		return usage("--slots is missing: how many slots to move, 1 to %d (or which: --slots-list, --key)", cluster.SlotCount)
 	case slices.Contains(o.from, "all") && len(o.from) > 1:
 		return usage("--from all and --from with names contradict each other")
 	case slices.Contains(o.from, o.to):
@@ -74,6 +87,9 @@ func (o *reshardOptions) complete(args []string) (err error) {
 	}
 	return o.validate()
 }
+
+// names reports whether it is said which slots are to move.
+func (o *reshardOptions) names() bool { return !o.named.Empty() || len(o.keys) > 0 }
 
 func (app *App) runReshard(ctx context.Context, o *reshardOptions) error {
 	a, err := app.connect(ctx, o.seed.credentials)
@@ -96,6 +112,9 @@ func (app *App) runReshard(ctx context.Context, o *reshardOptions) error {
 	if err != nil {
 		return err
 	}
+	if err := app.estimate(ctx, a, s, &p); err != nil {
+		return err
+	}
 	return app.deliver(ctx, change{
 		command: "reshard", options: &o.changeOptions, access: a, plan: p, state: s,
 		show:     ui.MovePlan{Plan: p, State: s}.Text,
@@ -103,8 +122,17 @@ func (app *App) runReshard(ctx context.Context, o *reshardOptions) error {
 		apply:    o.moveOptions.apply(),
 		after:    ui.Check.Verdict,
 		resume:   "trib resume " + o.seed.addr.String(),
-		again:    "the same reshard with --slots %d moves the rest; trib resume " + o.seed.addr.String() + " only finishes what is open",
+		again:    o.again(),
 	})
+}
+
+// again says what moves the slots that a run had not begun.
+func (o *reshardOptions) again() string {
+	only := "; trib resume " + o.seed.addr.String() + " only finishes what is open"
+	if o.slots == 0 {
+		return "the same reshard moves the %d slots that are left" + only
+	}
+	return "the same reshard with --slots %d moves the rest" + only
 }
 
 // observeFit reads a cluster that must be fit for moving slots.
@@ -124,13 +152,13 @@ func (app *App) observeFit(ctx context.Context, a access, from seed) (cluster.St
 
 // resolve finds the nodes behind the names.
 func (o *reshardOptions) resolve(s cluster.State) (plan.ReshardOptions, error) {
-	wish := plan.ReshardOptions{Slots: o.slots}
+	wish := plan.ReshardOptions{Slots: o.slots, Named: o.named, Keys: o.keys}
 	to, err := s.Find(o.to)
 	if err != nil {
 		return wish, err
 	}
 	wish.To = to.ID
-	if o.from[0] == "all" {
+	if slices.Contains(o.from, "all") {
 		return wish, nil
 	}
 	for _, name := range o.from {

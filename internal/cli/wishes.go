@@ -123,3 +123,6 @@ func (p nodePairs) String() string {
 }
 
 func (p nodePairs) Type() string { return p.form }
+
+// Continues reports whether a word is one more value of the flag before it.
+func (p nodePairs) Continues(word string) bool { return isPair(word) }

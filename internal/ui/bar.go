@@ -64,8 +64,10 @@ func (s Style) glyph(n, width int) string {
 }
 
 // ruler heads bars that begin behind a label of the given width.
-func (p *Page) ruler(label int) {
-	p.raw(p.style.dim(fmt.Sprintf("  %-*s  %-*d%d", label, "slots", p.style.cells()-5, 0, cluster.SlotCount-1)))
+func (p *Page) ruler(label int) { p.raw(p.style.dim(p.style.ruler(label))) }
+
+func (s Style) ruler(label int) string {
+	return fmt.Sprintf("  %-*s  %-*d%d", label, "slots", s.cells()-5, 0, cluster.SlotCount-1)
 }
 
 // branch leads from a master to its replica.

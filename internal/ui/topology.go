@@ -31,7 +31,7 @@ func (v MemberPlan) Text(p *Page) {
 	}
 	if v.Plan.Cost.Slots > 0 {
 		p.Blank()
-		MovePlan{v.Plan, v.State}.bars(p)
+		MovePlan{Plan: v.Plan, State: v.State}.picture(p)
 		p.Blank()
 		p.Line("%s", cost(v.Plan))
 	}

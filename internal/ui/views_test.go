@@ -55,6 +55,39 @@ func apart(s cluster.State) cluster.State {
 	return s
 }
 
+// counted has an empty master, and its keys are counted.
+func counted(t *testing.T) cluster.State {
+	s := stateOf(t,
+		node{slots: "0-5460", keys: 1200}, node{slots: "5461-10922", keys: 7}, node{slots: "10923-16383"}, node{},
+	)
+	for i, m := range s.Members {
+		s.Members[i].SlotKeys = make(map[int]int64)
+		for slot := range m.Slots().All() {
+			s.Members[i].SlotKeys[slot] = 0
+		}
+	}
+	s.Members[0].SlotKeys[5460], s.Members[1].SlotKeys[5461] = 1200, 7
+	return s
+}
+
+// many has one master with everything and 24 without anything.
+func many(t *testing.T) cluster.State {
+	var s cluster.State
+	for i := range 25 {
+		slots := ""
+		if i == 0 {
+			slots = "0-16383"
+		}
+		id := fmt.Sprintf("%040x", i+1)
+		view, err := cluster.ParseNodes(fmt.Sprintf("%s 10.0.0.%d:7000@17000 myself,master - 0 0 1 connected %s\n", id, i+1, slots))
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.Members = append(s.Members, cluster.Member{ID: cluster.NodeID(id), Addr: view.Self().Addr, View: view})
+	}
+	return s
+}
+
 func TestViews(t *testing.T) {
 	check := func(s cluster.State) func(*Page) { return NewCheck("10.0.0.1:7001", s, health.Check(s)).Text }
 	reshard := func(s cluster.State, o plan.ReshardOptions) func(*Page) {
@@ -62,7 +95,23 @@ func TestViews(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		return MovePlan{p, s}.Text
+		return MovePlan{Plan: p, State: s}.Text
+	}
+	rebalance := func(s cluster.State, o plan.RebalanceOptions) func(*Page) {
+		p, err := plan.Rebalance(s, o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		p.Estimate(s, map[cluster.NodeID]int64{id(1): 300, id(2): 64})
+		return RebalancePlan{MovePlan{Plan: p, State: s}, o}.Text
+	}
+	drain := func(s cluster.State, o plan.DrainOptions) func(*Page) {
+		p, err := plan.Drain(s, o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		node, _ := s.Get(o.Node)
+		return DrainPlan{MovePlan{Plan: p, State: s}, node}.Text
 	}
 	tests := []struct {
 		name  string
@@ -73,6 +122,12 @@ func TestViews(t *testing.T) {
 		{"check-large", check(large(t))},
 		{"explain", NewExplanation(health.Stories()...).Text},
 		{"explain-split", NewExplanation(story(t, health.Split)).Text},
+		{"rebalance", rebalance(counted(t), plan.RebalanceOptions{UseEmptyMasters: true, Threshold: plan.DefaultThreshold, MaxSlots: 3000})},
+		{"rebalance-many", rebalance(many(t), plan.RebalanceOptions{UseEmptyMasters: true})},
+		{"drain", drain(healthy(t), plan.DrainOptions{Node: id(2)})},
+		{"drain-empty", drain(healthy(t), plan.DrainOptions{Node: id(4)})},
+		{"reshard-nothing", reshard(healthy(t), plan.ReshardOptions{To: id(2), Keys: []string{"{user:1}.name"}})},
+		{"balanced", RebalancePlan{Options: plan.RebalanceOptions{Threshold: plan.DefaultThreshold}}.Balanced},
 		{"check-sick", check(sick(t))},
 		{"info-healthy", NewInfo("10.0.0.1:7001", healthy(t)).Text},
 		{"info-sick", NewInfo("10.0.0.1:7001", sick(t)).Text},
@@ -109,7 +164,7 @@ func TestNarrowTerminal(t *testing.T) {
 	}
 	got := renderIn(Style{Narrow: true}, func(page *Page) {
 		NewInfo("10.0.0.1:7001", s).Text(page)
-		MovePlan{p, s}.Text(page)
+		MovePlan{Plan: p, State: s}.Text(page)
 	})
 	for _, line := range strings.Split(got, "\n") {
 		if len(line) > 80 {

@@ -36,7 +36,7 @@ func DelNode(s cluster.State, o DelNodeOptions) (Plan, error) {
 	p.enlist(rest...)
 	p.enlist(node)
 	if o.Drain && ownsSlots(node) {
-		moves, err := evacuate(s, o)
+		moves, err := Drain(s, DrainOptions{Node: o.Node, To: o.To})
 		if err != nil {
 			return Plan{}, err
 		}
@@ -168,45 +168,4 @@ func seenMaster(s cluster.State, node cluster.Member) cluster.NodeID {
 		}
 	}
 	return ""
-}
-
-// evacuate plans that a node's slots go to others, so that these end up with as
-// equal shares as can be.
-func evacuate(s cluster.State, o DelNodeOptions) (Plan, error) {
-	node, _ := s.Get(o.Node)
-	for _, id := range o.To {
-		m, ok := s.Get(id)
-		if r := unfitParent(m, ok, id); r != nil {
-			return Plan{}, r
-		}
-		if id == o.Node {
-			return Plan{}, refuse("%s cannot take its own slots", m.Addr)
-		}
-	}
-	targets := slices.DeleteFunc(s.Masters(), func(m cluster.Member) bool {
-		return m.ID == o.Node || !ownsSlots(m) && o.To == nil || o.To != nil && !slices.Contains(o.To, m.ID)
-	})
-	if len(targets) == 0 {
-		return Plan{}, refuse("no other master answers that could take the slots of %s", node.Addr)
-	}
-	shares := make([]int, len(targets))
-	for range node.Slots().Len() {
-		least := 0
-		for i, t := range targets {
-			if t.Slots().Len()+shares[i] < targets[least].Slots().Len()+shares[least] {
-				least = i
-			}
-		}
-		shares[least]++
-	}
-	p := Plan{Cost: Cost{Slots: node.Slots().Len(), Keys: node.Keys()}}
-	left := node.Slots().Slots()
-	for i, t := range targets {
-		if shares[i] == 0 {
-			continue
-		}
-		p.Steps = append(p.Steps, Step{Action: MoveSlots, From: node.ID, To: t.ID, Slots: cluster.SlotsOf(left[:shares[i]]...)})
-		left = left[shares[i]:]
-	}
-	return p, nil
 }

@@ -15,7 +15,7 @@ import (
 
 // kinds are the kinds that a saved plan may have.
 var kinds = []Kind{
-	KindCreate, KindReshard, KindResume, KindUndo,
+	KindCreate, KindReshard, KindRebalance, KindDrain, KindResume, KindUndo,
 	KindAddNode, KindDelNode, KindReplicate, KindFailover, KindForget,
 }
 
@@ -208,6 +208,12 @@ func (p Plan) check() error {
 	}
 	if p.Cost.Keys < -1 {
 		return wrong("cost.keys", "want a count, or -1 where it is not known")
+	}
+	if p.Cost.Bytes < -1 {
+		return wrong("cost.bytes", "want a size, or -1 where it is not known")
+	}
+	if p.Cost.EstimateMS < -1 {
+		return wrong("cost.estimate_ms", "want a time, or -1 where it is not known")
 	}
 	if err := p.checkNodes(); err != nil {
 		return err

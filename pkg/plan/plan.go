@@ -27,6 +27,8 @@ const (
 	KindReplicate Kind = "replicate" // make a node a replica
 	KindFailover  Kind = "failover"  // make a replica the master
 	KindForget    Kind = "forget"    // let all forget a node that is gone
+	KindRebalance Kind = "rebalance" // share the slots among the masters
+	KindDrain     Kind = "drain"     // move all slots off a node
 )
 
 // Plan is a list of steps, with what it relied on and what it will cost.
@@ -47,12 +49,6 @@ type Node struct {
 	Addr  cluster.Addr    `json:"addr"`
 	Zone  string          `json:"zone,omitempty"` // where create was told
 	Slots cluster.SlotSet `json:"slots,omitzero"` // of a node that slots move between: what it had when the plan was made, for people
-}
-
-// Cost is what carrying out a plan amounts to.
-type Cost struct {
-	Slots int   `json:"slots"` // slots that change their owner
-	Keys  int64 `json:"keys"`  // keys in them when the plan was made; -1 where not counted
 }
 
 // Action is what a step does.

@@ -26,6 +26,9 @@ type session struct {
 //	state                          the cluster, see state_test.go
 //	create replicas=1              of the state's nodes in their order; see createOptions
 //	reshard from=(a,b) to=c slots=9
+//	reshard to=c named=(5,7,100-200) key=(foo)
+//	rebalance weight=(a:2,b:0) threshold=0 empty exclude=(c) max=9
+//	drain node=a to=(b,c)
 //	resume
 //	add-node new=(d,e) replica master=a zones=(10.0.0.1:east)
 //	del-node node=d drain to=(a,b)
@@ -54,6 +57,10 @@ func (ses *session) run(t *testing.T, d *datadriven.TestData) string {
 		return ses.plan(t, func() (plan.Plan, error) { return plan.Create(ses.s, createOptions(t, d, ses.s)) })
 	case "reshard":
 		return ses.plan(t, func() (plan.Plan, error) { return plan.Reshard(ses.s, reshardOptions(t, d)) })
+	case "rebalance":
+		return ses.plan(t, func() (plan.Plan, error) { return plan.Rebalance(ses.s, rebalanceOptions(t, d)) })
+	case "drain":
+		return ses.plan(t, func() (plan.Plan, error) { return plan.Drain(ses.s, drainOptions(t, d)) })
 	case "resume":
 		return ses.plan(t, func() (plan.Plan, error) { return plan.Resume(ses.s) })
 	case "add-node", "del-node", "replicate", "failover", "forget":
@@ -111,16 +118,51 @@ func wishes[K comparable, V any](d *datadriven.TestData, name string, key func(s
 
 func reshardOptions(t *testing.T, d *datadriven.TestData) plan.ReshardOptions {
 	var o plan.ReshardOptions
-	if arg, ok := d.Arg("from"); ok {
-		for _, name := range arg.Vals {
-			o.From = append(o.From, nodeID(name))
-		}
-	}
+	o.From = ids(d, "from")
 	var to string
 	d.ScanArgs(t, "to", &to)
 	o.To = nodeID(to)
-	d.ScanArgs(t, "slots", &o.Slots)
+	d.MaybeScanArgs(t, "slots", &o.Slots)
+	if arg, ok := d.Arg("named"); ok {
+		o.Named = must(cluster.ParseSlotSet(strings.Join(arg.Vals, ",")))
+	}
+	if arg, ok := d.Arg("key"); ok {
+		o.Keys = arg.Vals
+	}
 	return o
+}
+
+func rebalanceOptions(t *testing.T, d *datadriven.TestData) plan.RebalanceOptions {
+	o := plan.RebalanceOptions{Threshold: plan.DefaultThreshold, UseEmptyMasters: d.HasArg("empty"), Exclude: ids(d, "exclude")}
+	d.MaybeScanArgs(t, "max", &o.MaxSlots)
+	if arg, ok := d.Arg("threshold"); ok {
+		o.Threshold = must(plan.ParseDecimal(arg.Vals[0]))
+	}
+	if arg, ok := d.Arg("weight"); ok {
+		o.Weights = make(map[cluster.NodeID]plan.Decimal)
+		for _, pair := range arg.Vals {
+			name, weight, _ := strings.Cut(pair, ":")
+			o.Weights[nodeID(name)] = must(plan.ParseDecimal(weight))
+		}
+	}
+	return o
+}
+
+func drainOptions(t *testing.T, d *datadriven.TestData) plan.DrainOptions {
+	var node string
+	d.ScanArgs(t, "node", &node)
+	return plan.DrainOptions{Node: nodeID(node), To: ids(d, "to")}
+}
+
+// ids are the nodes whose names an argument lists.
+func ids(d *datadriven.TestData, arg string) []cluster.NodeID {
+	var out []cluster.NodeID
+	if a, ok := d.Arg(arg); ok {
+		for _, name := range a.Vals {
+			out = append(out, nodeID(name))
+		}
+	}
+	return out
 }
 
 // plan makes a plan twice: the same state and options give the same bytes.
