@@ -48,9 +48,14 @@ func (c members) without(n *lab.Node) []*lab.Node {
 	return slices.DeleteFunc(slices.Clone(c.Nodes()), func(other *lab.Node) bool { return other == n })
 }
 
-// TestMembersOnEveryServer takes nodes in and out, moves replicas and fails over.
-func TestMembersOnEveryServer(t *testing.T) {
-	for _, name := range labtest.Names() {
+// TestMembers takes nodes in and out, moves replicas and fails over; on every
+// server with -every=1.
+func TestMembers(t *testing.T) {
+	servers := []string{"redis-6.0", "redis-7.0", "valkey-9.1"}
+	if *every == 1 {
+		servers = labtest.Names()
+	}
+	for _, name := range servers {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			c := assemble(t, name, 2)
@@ -150,6 +155,7 @@ func (c members) kill(t *testing.T, n *lab.Node) {
 // TestMembersRefused: what must not be done is refused, with the code that the
 // README gives it, and changes nothing.
 func TestMembersRefused(t *testing.T) {
+	t.Parallel()
 	c := assemble(t, "redis-7.0", 6)
 	keyed, function, slots, other, friend, empty := c.fresh[0], c.fresh[1], c.fresh[2], c.fresh[3], c.fresh[4], c.fresh[5]
 	leaveKeys(t, c.Lab, keyed, "0")
@@ -204,6 +210,7 @@ func TestMembersRefused(t *testing.T) {
 // TestMemberOutOfReach: somebody who lives and cannot be told would bring the
 // node back.
 func TestMemberOutOfReach(t *testing.T) {
+	t.Parallel()
 	l := labtest.Start(t, labtest.Options{Nodes: 6, Config: []string{"cluster-node-timeout 60000"}})
 	c := labtest.Form(t, l, 3, 3)
 	pause(t, c.Replicas[1])
