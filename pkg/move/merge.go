@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 
 	"github.com/trib-dev/trib/pkg/driver"
@@ -33,6 +34,14 @@ func (m *mover) merge(ctx context.Context, b batch) error {
 		case s.sameAs(*t, m.o.Timeout.Milliseconds()):
 			equal = append(equal, key)
 		default:
+			same, err := m.sameContent(ctx, b.db, key, *s, *t)
+			if err != nil {
+				return err
+			}
+			if same && s.expiresAs(*t, m.o.Timeout.Milliseconds()) {
+				equal = append(equal, key)
+				continue
+			}
 			conflicts = append(conflicts, Conflict{b.slot, b.db, key, m.src.addr, m.dst.addr, [2]Value{*s, *t}})
 		}
 	}
@@ -98,16 +107,21 @@ func value(dump, ttl driver.Reply) (*Value, error) {
 	if err != nil {
 		return nil, err
 	}
+	if payload == "" {
+		return nil, errors.New("an empty DUMP")
+	}
 	sum := sha256.Sum256([]byte(payload))
-	return &Value{Bytes: len(payload), Digest: hex.EncodeToString(sum[:8]), TTL: left}, nil
+	return &Value{Bytes: len(payload), Digest: hex.EncodeToString(sum[:8]), TTL: left, form: payload[0]}, nil
 }
 
-// sameAs compares values, and times to live as far as two readings one after
-// the other and a move that took slack ms allow.
+// sameAs compares values by their serialised forms.
 func (v Value) sameAs(w Value, slack int64) bool {
-	if v.Bytes != w.Bytes || v.Digest != w.Digest {
-		return false
-	}
+	return v.Bytes == w.Bytes && v.Digest == w.Digest && v.expiresAs(w, slack)
+}
+
+// expiresAs compares times to live as far as two readings one after the other
+// and a move that took slack ms allow.
+func (v Value) expiresAs(w Value, slack int64) bool {
 	if v.TTL < 0 || w.TTL < 0 {
 		return v.TTL < 0 && w.TTL < 0
 	}
