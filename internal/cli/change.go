@@ -179,6 +179,8 @@ func (c change) explain(err error, left int, journaled bool) error {
 	switch {
 	case exitCode(err) == exitConflict:
 		return &hintError{err, "compare the two values, delete the wrong one on its node, then: " + c.resume}
+	case is[*move.BigKeysError](err) && is[*apply.PartialError](err) && c.again != "" && left > 0:
+		return &hintError{err, "with --big-keys move, which blocks both nodes for so long, " + fmt.Sprintf(c.again, left)}
 	case is[*move.BigKeysError](err):
 		return err
 	case is[*apply.PartialError](err) && c.again != "" && left > 0 && !journaled:

@@ -1,6 +1,7 @@
 package move
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -24,8 +25,9 @@ type Progress struct {
 
 const (
 	// attempts bounds how often one window is tried while nothing gets better.
-	attempts   = 6
-	firstPause = 100 * time.Millisecond
+	attempts     = 6
+	firstPause   = 100 * time.Millisecond
+	longestPause = 1600 * time.Millisecond
 
 	// rounds bounds how often a window is drained: expired keys are listed and
 	// counted until the server gets to them.
@@ -66,6 +68,7 @@ type mover struct {
 	watchers  *watchers
 	pace      pace
 	scale     scale
+	patience  time.Duration   // with a cluster that is down
 	stop      context.Context // ended: no further batch
 	notes     *sync.Once      // for what all lanes would say
 
@@ -79,7 +82,7 @@ type mover struct {
 
 func (c *classic) newMover() *mover {
 	newEnd := func(m cluster.Member) *end {
-		return &end{dialer: c.dialer, name: c.name, id: m.ID, addr: m.Addr, server: m.Features, fieldsExpire: fieldsExpire(m.Server)}
+		return &end{dialer: c.dialer, name: c.name, id: m.ID, addr: m.Addr, server: m.Features}
 	}
 	return &mover{
 		o: c.o, report: c.report, databases: c.databases(),
@@ -87,6 +90,7 @@ func (c *classic) newMover() *mover {
 		watchers: newWatchers(c.dialer, c.name),
 		pace:     newPace(c.o),
 		scale:    newScale(c.o.Big, nodeTimeout(c.from)/2),
+		patience: downFor(nodeTimeout(c.from)),
 		notes:    &c.notes,
 		ours:     make(map[int]bool),
 	}
@@ -102,7 +106,7 @@ func (m *mover) close() {
 // insist moves a window, looking again after each failure that may pass.
 func (m *mover) insist(ctx context.Context, window []int) error {
 	defer m.graceful(ctx)()
-	pause := firstPause
+	begun, pause := time.Now(), firstPause
 	for attempt := 1; ; attempt++ {
 		// Once begun, a window is finished whatever ctx says; every command has a
 		// deadline of its own.
@@ -111,7 +115,8 @@ func (m *mover) insist(ctx context.Context, window []int) error {
 			return nil
 		}
 		m.looked = false
-		if !mayPass(err) || attempt == attempts || ctx.Err() != nil {
+		tired := attempt >= attempts && !(isDown(err) && time.Since(begun) < m.patience)
+		if !mayPass(err) || tired || ctx.Err() != nil {
 			return fmt.Errorf("slots %s from %s to %s: %w", cluster.SlotsOf(window...), m.src.addr, m.dst.addr, err)
 		}
 		m.report(Progress{Waiting: fmt.Sprintf("%v; trying again", err)})
@@ -119,7 +124,7 @@ func (m *mover) insist(ctx context.Context, window []int) error {
 		case <-time.After(pause):
 		case <-ctx.Done():
 		}
-		pause *= 2
+		pause = min(2*pause, longestPause)
 	}
 }
 
@@ -143,19 +148,34 @@ func (m *mover) graceful(ctx context.Context) (release func()) {
 // mayPass reports whether an error may be gone on the next try: the node was
 // away, busy, or saw the cluster in a state that passes.
 func mayPass(err error) bool {
-	if driver.IsTransport(err) || errors.Is(err, errLookAgain) {
+	if driver.IsTransport(err) || errors.Is(err, errLookAgain) || isDown(err) {
 		return true
 	}
-	for _, code := range []string{"IOERR", "TRYAGAIN", "LOADING", "BUSY", "CLUSTERDOWN", "MASTERDOWN", "NOREPLICAS", "UNBLOCKED"} {
+	for _, code := range []string{"IOERR", "TRYAGAIN", "LOADING", "BUSY", "MASTERDOWN", "NOREPLICAS", "UNBLOCKED"} {
 		if driver.HasCode(err, code) {
 			return true
 		}
 	}
-	return driver.Mentions(err, "LOADING") || driver.Mentions(err, "CLUSTERDOWN")
+	return driver.Mentions(err, "LOADING")
+}
+
+// isDown reports whether an error is of a cluster that does not work now.
+func isDown(err error) bool {
+	return errors.Is(err, errDown) || driver.Mentions(err, "CLUSTERDOWN")
+}
+
+// downFor is how long a window waits for a cluster that is down. A master that
+// paused is called failed for twice the node timeout after it is back, and who
+// gives up before that loses the right to replace what the target got twice.
+func downFor(nodeTimeout time.Duration) time.Duration {
+	return min(3*cmp.Or(nodeTimeout, 15*time.Second)+5*time.Second, time.Minute)
 }
 
 // errLookAgain is a surprise that another look at both ends explains.
 var errLookAgain = errors.New("the nodes changed while the slots were moved")
+
+// errDown is a cluster that does not work now, and may work again.
+var errDown = errors.New("the cluster is down")
 
 // move brings a window from whatever state it is in to its end.
 func (m *mover) move(ctx context.Context, window []int) error {

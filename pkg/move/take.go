@@ -187,12 +187,15 @@ func (m *mover) consult(ctx context.Context, along ...driver.Command) ([]driver.
 	return extra, m.undeposed()
 }
 
-// undeposed demands that the target sees the source as the master that it was
-// when it was looked at.
+// undeposed demands that the target sees the source as the healthy master that it
+// was when it was looked at.
 func (m *mover) undeposed() error {
 	src, ok := m.dst.view.Get(m.src.id)
-	if !ok || !src.IsMaster() || src.Flags&(cluster.FlagFailed|cluster.FlagSuspect) != 0 || src.Epoch != m.src.seen.epoch {
-		return fmt.Errorf("%w: %s does not see %s as a healthy master with epoch %d",
+	if ok && src.Flags&(cluster.FlagFailed|cluster.FlagSuspect) != 0 {
+		return fmt.Errorf("%w: %s calls %s failed", errDown, m.dst.addr, m.src.addr)
+	}
+	if !ok || !src.IsMaster() || src.Epoch != m.src.seen.epoch {
+		return fmt.Errorf("%w: %s does not see %s as a master with epoch %d",
 			errLookAgain, m.dst.addr, m.src.addr, m.src.seen.epoch)
 	}
 	return nil
@@ -210,7 +213,7 @@ func stateOK(e *end, r driver.Reply) error {
 		return fmt.Errorf("%s: %w", e.addr, err)
 	}
 	if info["cluster_state"] != "ok" {
-		return fmt.Errorf("%w: the cluster is down for %s", errLookAgain, e.addr)
+		return fmt.Errorf("%w for %s", errDown, e.addr)
 	}
 	return nil
 }

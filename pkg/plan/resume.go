@@ -141,8 +141,11 @@ func (r *resumer) doubt(slot int, owner, importer cluster.Member) string {
 // its place.
 func (r *resumer) presentMaster(id cluster.NodeID) (cluster.NodeID, string) {
 	m, ok := r.s.Get(id)
-	if !ok || !m.Reachable() {
-		return "", fmt.Sprintf("its target %s does not answer", name(r.s, id))
+	if !ok {
+		return "", fmt.Sprintf("its target %s is not known", id.Short())
+	}
+	if !m.Reachable() {
+		return "", fmt.Sprintf("its target %s does not answer: %s", name(r.s, id), m.Unreachable)
 	}
 	if m.IsMaster() {
 		return id, ""
