@@ -79,6 +79,7 @@ type runner struct {
 	changed atomic.Bool  // something was sent that may have changed the cluster
 	done    atomic.Int32 // steps
 	telling sync.Mutex
+	moved   time.Time // when slots were last moved
 	met     time.Time // when nodes were last told to meet again
 	agreed  time.Time // since when all agree
 }
@@ -153,6 +154,7 @@ func (r *runner) takeLock(ctx context.Context) (context.Context, func(), error) 
 	r.changed.Store(false)
 	r.name = l.Name()
 	r.crew = newCrew(r.o.Dialer, r.name)
+	r.o.Move.Abort = l.Lost()
 	ctx, cancel := context.WithCancelCause(ctx)
 	go func() {
 		select {

@@ -51,7 +51,9 @@ func (r *runner) moveSlots(ctx context.Context, steps []int) error {
 	for _, from := range sources {
 		g.Go(func() error { return r.moveFrom(ctx, moves[from], s, &left) })
 	}
-	return errors.Join(g.Wait(), left.err())
+	err = g.Wait()
+	r.moved = time.Now()
+	return errors.Join(err, left.err())
 }
 
 // moveFrom works off the moves of one source.
@@ -105,19 +107,33 @@ type leftovers struct {
 	big       move.BigKeysError
 }
 
-// keep takes an error that can wait; any other one it returns.
+// keep takes what can wait of an error; if there is more to it, it returns it.
 func (l *leftovers) keep(err error) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if e, ok := errors.AsType[*move.ConflictError](err); ok {
-		l.conflicts.Conflicts = append(l.conflicts.Conflicts, e.Conflicts...)
-		return nil
+	conflict, differ := errors.AsType[*move.ConflictError](err)
+	big, heavy := errors.AsType[*move.BigKeysError](err)
+	if differ {
+		l.conflicts.Conflicts = append(l.conflicts.Conflicts, conflict.Conflicts...)
 	}
-	if e, ok := errors.AsType[*move.BigKeysError](err); ok {
-		l.big.Keys = append(l.big.Keys, e.Keys...)
-		return nil
+	if heavy {
+		l.big.Keys = append(l.big.Keys, big.Keys...)
 	}
-	return err
+	if !(differ || heavy) || moreThanLeftovers(err) {
+		return err
+	}
+	return nil
+}
+
+// moreThanLeftovers reports whether a mover's error names anything but keys.
+func moreThanLeftovers(err error) bool {
+	joined, ok := err.(interface{ Unwrap() []error })
+	if !ok {
+		_, conflict := err.(*move.ConflictError)
+		_, big := err.(*move.BigKeysError)
+		return !conflict && !big
+	}
+	return slices.ContainsFunc(joined.Unwrap(), moreThanLeftovers)
 }
 
 func (l *leftovers) err() error {
@@ -154,17 +170,39 @@ func (r *runner) settled(ctx context.Context, steps []int) (cluster.State, error
 	var s cluster.State
 	err := r.await(ctx, "all nodes to know the latest owners", func(ctx context.Context) (waiting []string, err error) {
 		s, err = r.observe(ctx)
-		return behind(s, r.ends(steps)...), err
+		return append(behind(s, r.ends(steps)...), r.misled(s, steps)...), err
 	})
-	if err != nil || !slices.ContainsFunc(steps, func(i int) bool { return mayBeFresh(s, r.p.Steps[i]) }) {
+	fresh := slices.ContainsFunc(steps, func(i int) bool { return mayBeFresh(s, r.p.Steps[i]) })
+	if err != nil || !fresh && r.moved.IsZero() {
 		return s, err
 	}
+	rest := settling
+	if !fresh {
+		rest = time.Until(r.moved.Add(settling))
+	}
 	select {
-	case <-time.After(settling):
+	case <-time.After(rest):
 	case <-ctx.Done():
 		return s, context.Cause(ctx)
 	}
 	return r.observe(ctx)
+}
+
+// misled are the masters that see somebody else as owner of slots that are to
+// move: they have not heard of the last move yet.
+func (r *runner) misled(s cluster.State, steps []int) []string {
+	var waiting []string
+	for _, m := range s.Masters() {
+		for _, n := range m.View.Nodes {
+			for _, i := range steps {
+				step := r.p.Steps[i]
+				if wrong := n.Slots.Intersect(step.Slots); n.ID != step.From && n.ID != step.To && !wrong.Empty() {
+					waiting = append(waiting, fmt.Sprintf("%s (sees %s as owner of slots %s)", m.Addr, n.Addr, wrong))
+				}
+			}
+		}
+	}
+	return waiting
 }
 
 // ends are the sources and targets of moves, each once.
@@ -196,12 +234,15 @@ func behind(s cluster.State, ids ...cluster.NodeID) []string {
 }
 
 // mayBeFresh reports whether the source may have its slots from the target since
-// a moment ago: whoever takes slots gets the highest epoch. A target without an
-// epoch never had any.
+// a moment ago: whoever takes slots gets the highest epoch. A target without
+// slots and without an epoch never had any.
 func mayBeFresh(s cluster.State, step plan.Step) bool {
 	from, _ := s.Get(step.From)
 	to, _ := s.Get(step.To)
-	return to.View.Self().Epoch > 0 && from.View.Self().Epoch > to.View.Self().Epoch
+	if to.View.Self().Epoch == 0 && to.Slots().Empty() {
+		return false
+	}
+	return from.View.Self().Epoch > to.View.Self().Epoch
 }
 
 // closeSlots clears open states that prepare found to protect no keys.

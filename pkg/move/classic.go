@@ -68,10 +68,12 @@ type mover struct {
 	watchers  *watchers
 	pace      pace
 	scale     scale
+	conflicts []Conflict
 	patience  time.Duration   // with a cluster that is down
 	stop      context.Context // ended: no further batch
 	notes     *sync.Once      // for what all lanes would say
 
+	fenced   time.Time           // when the source's view was last read
 	standing cluster.Replication // of the target, when it was last asked
 	looked   bool
 	ours     map[int]bool // slots that this process opened, see REPLACE
@@ -103,21 +105,27 @@ func (m *mover) close() {
 	m.watchers.close()
 }
 
-// insist moves a window, looking again after each failure that may pass.
+// insist moves a window, however often that takes.
 func (m *mover) insist(ctx context.Context, window []int) error {
 	defer m.graceful(ctx)()
+	return m.persist(ctx, window, m.move)
+}
+
+// persist does something with slots, looking again after each failure that may
+// pass.
+func (m *mover) persist(ctx context.Context, slots []int, do func(context.Context, []int) error) error {
 	begun, pause := time.Now(), firstPause
 	for attempt := 1; ; attempt++ {
 		// Once begun, a window is finished whatever ctx says; every command has a
 		// deadline of its own.
-		err := m.move(context.WithoutCancel(ctx), window)
+		err := do(context.WithoutCancel(ctx), slots)
 		if err == nil {
 			return nil
 		}
 		m.looked = false
 		tired := attempt >= attempts && !(isDown(err) && time.Since(begun) < m.patience)
 		if !mayPass(err) || tired || ctx.Err() != nil {
-			return fmt.Errorf("slots %s from %s to %s: %w", cluster.SlotsOf(window...), m.src.addr, m.dst.addr, err)
+			return fmt.Errorf("slots %s from %s to %s: %w", cluster.SlotsOf(slots...), m.src.addr, m.dst.addr, err)
 		}
 		m.report(Progress{Waiting: fmt.Sprintf("%v; trying again", err)})
 		select {
@@ -135,9 +143,10 @@ func (m *mover) graceful(ctx context.Context) (release func()) {
 	forget := context.AfterFunc(ctx, func() {
 		select {
 		case <-time.After(grace):
-			cancel(context.Cause(ctx))
+		case <-m.o.Abort:
 		case <-stop.Done():
 		}
+		cancel(context.Cause(ctx))
 	})
 	return func() {
 		forget()
@@ -240,6 +249,13 @@ func (m *mover) look(ctx context.Context) error {
 	}
 	if err := m.dst.look(ctx); err != nil {
 		return err
+	}
+	// The carrier must speak to the very run of the source that was looked at.
+	if err := m.carrier.look(ctx); err != nil {
+		return err
+	}
+	if m.carrier.seen != m.src.seen {
+		return fmt.Errorf("%w: %s was restarted or failed over", errLookAgain, m.src.addr)
 	}
 	if !m.dst.seen.master {
 		return fmt.Errorf("the target %s is not a master any more", m.dst.addr)

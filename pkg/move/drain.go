@@ -142,6 +142,9 @@ func (m *mover) send(ctx context.Context, b batch) error {
 	if err := m.o.Throttle.wait(m.stop, int64(len(b.keys)), b.bytes); err != nil {
 		return context.Cause(m.stop)
 	}
+	if err := m.fence(ctx, b.slot); err != nil {
+		return err
+	}
 	err := m.migrate(ctx, b, m.ours[b.slot])
 	if driver.HasCode(err, "IOERR") {
 		// The keys' fate is unknown and a stale copy may be on the target: the
@@ -159,6 +162,27 @@ func (m *mover) send(ctx context.Context, b batch) error {
 		return nil
 	}
 	return m.awaitReplicas(ctx)
+}
+
+// fenceEvery is how long what was read of a slot is believed: another operator
+// may close it, and a source may be failed over and back.
+const fenceEvery = 100 * time.Millisecond
+
+// fence reads the source's view again where that was some time ago.
+func (m *mover) fence(ctx context.Context, slot int) error {
+	if m.gathers || time.Since(m.fenced) < fenceEvery {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, repliesWithin)
+	defer cancel()
+	replies, err := m.src.do(ctx, driver.Cmd("CLUSTER", "NODES"))
+	if err != nil {
+		return err
+	}
+	if err := m.src.readView(replies[0]); err != nil {
+		return err
+	}
+	return m.checkOpen([]int{slot})
 }
 
 // migrate sends one MIGRATE. That none of the keys existed any more is fine:
@@ -220,6 +244,9 @@ func (m *mover) attend(ctx context.Context, cmds []driver.Command) ([]driver.Rep
 	type answer struct {
 		replies []driver.Reply
 		err     error
+	}
+	if m.carrier.conn == nil {
+		return nil, fmt.Errorf("%w: the connection to %s broke", errLookAgain, m.src.addr)
 	}
 	done := make(chan answer, 1)
 	go func() {

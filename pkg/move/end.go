@@ -22,7 +22,7 @@ type end struct {
 
 	view  cluster.View
 	seen  identity
-	trips time.Duration // shortest round trip so far
+	trips time.Duration // shortest round trip so far that brought a view
 }
 
 // identity is what must not change under a move: another run, role or epoch
@@ -51,7 +51,7 @@ func (e *end) do(ctx context.Context, cmds ...driver.Command) ([]driver.Reply, e
 		e.close()
 		return nil, err
 	}
-	if trip := time.Since(start); e.trips == 0 || trip < e.trips {
+	if trip := time.Since(start); cmds[len(cmds)-1].Name() == "CLUSTER NODES" && (e.trips == 0 || trip < e.trips) {
 		e.trips = trip
 	}
 	return replies, nil
@@ -76,14 +76,14 @@ func (e *end) close() {
 
 // look reads who the node is and what it thinks.
 func (e *end) look(ctx context.Context) error {
-	replies, err := e.do(ctx, driver.Cmd("CLUSTER", "NODES"), driver.Cmd("INFO", "server"))
+	replies, err := e.do(ctx, driver.Cmd("INFO", "server"), driver.Cmd("CLUSTER", "NODES"))
 	if err != nil {
 		return err
 	}
-	if err := e.readView(replies[0]); err != nil {
+	if err := e.readView(replies[1]); err != nil {
 		return err
 	}
-	text, err := replies[1].Text()
+	text, err := replies[0].Text()
 	if err != nil {
 		return fmt.Errorf("%s: INFO: %w", e.addr, err)
 	}
@@ -115,6 +115,18 @@ func (e *end) readView(r driver.Reply) error {
 // owns reports whether the node claimed the slot when it was last read.
 func (e *end) owns(slot int) bool { return e.view.Self().Slots.Has(slot) }
 
+// setWithin is how long so many SETSLOTs may take, and what comes along.
+func (e *end) setWithin(slots int) time.Duration {
+	if e.server.ReplicatedSetSlot {
+		return repliesWithin + time.Duration(slots)*setSlotTimeout
+	}
+	return repliesWithin
+}
+
 // repliesWithin is how long a command that is not MIGRATE may take. On Valkey 8
 // and later every SETSLOT waits for replicas, 2 s by default.
 const repliesWithin = 5 * time.Second
+
+// setSlotTimeout is how long a server that replicates SETSLOT is told to wait for
+// its replicas.
+const setSlotTimeout = 500 * time.Millisecond

@@ -73,7 +73,7 @@ func (m *mover) pin(ctx context.Context, slots []int) error {
 	if !m.src.seen.master {
 		return fmt.Errorf("%s is not a master: its keys are its master's", m.src.addr)
 	}
-	ctx, cancel := context.WithTimeout(ctx, repliesWithin)
+	ctx, cancel := context.WithTimeout(ctx, m.src.setWithin(2*len(slots)))
 	defer cancel()
 	var cmds []driver.Command
 	for _, slot := range slots {
@@ -135,7 +135,7 @@ func (m *mover) gatherDB(ctx context.Context, db int, slots []int) error {
 
 // unpin closes the slots at the holder, if no key is left there.
 func (m *mover) unpin(ctx context.Context, slots []int) error {
-	ctx, cancel := context.WithTimeout(ctx, repliesWithin)
+	ctx, cancel := context.WithTimeout(ctx, m.src.setWithin(len(slots)))
 	defer cancel()
 	replies, err := m.src.do(ctx, driver.CountCommands(m.databases, slots)...)
 	if err != nil {

@@ -50,7 +50,7 @@ func (m *mover) claimGiven(ctx context.Context, slots []int) error {
 	if len(slots) == 0 {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, repliesWithin)
+	ctx, cancel := context.WithTimeout(ctx, m.dst.setWithin(len(slots)))
 	defer cancel()
 	replies, err := m.src.do(ctx, append(driver.CountCommands(m.databases, slots), driver.Cmd("CLUSTER", "NODES"))...)
 	if err != nil {

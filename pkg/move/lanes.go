@@ -2,7 +2,7 @@ package move
 
 import (
 	"context"
-	"fmt"
+	"errors"
 	"slices"
 	"sync"
 
@@ -52,48 +52,59 @@ func (c *classic) run(ctx context.Context, slots cluster.SlotSet) error {
 		return nil
 	}
 	last := len(windows) - 1
-	skipped, err := c.lanes(ctx, windows[:last], min(c.o.Lanes, last))
-	if err != nil {
-		return err
+	var left leftovers
+	if err := c.lanes(ctx, windows[:last], min(c.o.Lanes, last), &left); err != nil {
+		return errors.Join(err, left.err())
 	}
-	more, err := c.lanes(ctx, windows[last:], 1)
-	if err != nil {
-		return err
-	}
-	return bigKeysError(append(skipped, more...))
+	return errors.Join(c.lanes(ctx, windows[last:], 1, &left), left.err())
 }
 
-// rebind leaves what may pass to the lanes, which look again.
+// leftovers are what does not keep the other windows from moving.
+type leftovers struct {
+	mu        sync.Mutex
+	big       []BigKey
+	conflicts []Conflict
+}
+
+func (l *leftovers) add(m *mover) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.big = append(l.big, m.scale.left...)
+	l.conflicts = append(l.conflicts, m.conflicts...)
+}
+
+func (l *leftovers) err() error {
+	var conflicts error
+	if l.conflicts != nil {
+		conflicts = &ConflictError{l.conflicts}
+	}
+	return errors.Join(conflicts, bigKeysError(l.big))
+}
+
 func (c *classic) rebind(ctx context.Context, slots cluster.SlotSet) error {
 	m := c.newMover()
 	defer m.close()
-	if err := m.rebindAll(ctx, slots.Slots()); err != nil && !mayPass(err) {
-		return fmt.Errorf("slots %s from %s to %s: %w", slots, c.from.Addr, c.to.Addr, err)
-	}
-	return nil
+	return m.persist(ctx, slots.Slots(), m.rebindAll)
 }
 
-// lanes works windows off; it ends with the first error.
-func (c *classic) lanes(ctx context.Context, windows [][]int, lanes int) (skipped []BigKey, err error) {
+// lanes works windows off; it ends with the first error that is not for people
+// to decide.
+func (c *classic) lanes(ctx context.Context, windows [][]int, lanes int, left *leftovers) error {
 	g, ctx := errgroup.WithContext(ctx)
 	queue := make(chan []int, len(windows))
 	for _, window := range windows {
 		queue <- window
 	}
 	close(queue)
-	var mu sync.Mutex
 	for range lanes {
 		g.Go(func() error {
 			m := c.newMover()
 			defer m.close()
-			err := m.lane(ctx, queue)
-			mu.Lock()
-			defer mu.Unlock()
-			skipped = append(skipped, m.scale.left...)
-			return err
+			defer left.add(m)
+			return m.lane(ctx, queue)
 		})
 	}
-	return skipped, g.Wait()
+	return g.Wait()
 }
 
 func (m *mover) lane(ctx context.Context, queue <-chan []int) error {
@@ -101,7 +112,10 @@ func (m *mover) lane(ctx context.Context, queue <-chan []int) error {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
-		if err := m.insist(ctx, window); err != nil {
+		err := m.insist(ctx, window)
+		if e, ok := errors.AsType[*ConflictError](err); ok {
+			m.conflicts = append(m.conflicts, e.Conflicts...)
+		} else if err != nil {
 			return err
 		}
 	}
@@ -132,11 +146,11 @@ func (c *classic) windows(ctx context.Context, set cluster.SlotSet) [][]int {
 			full = append(full, slot)
 		}
 	}
-	size := emptyWindow
+	size := max(emptyWindow, c.o.Window)
 	if c.from.Features.ReplicatedSetSlot || c.to.Features.ReplicatedSetSlot {
 		size = emptyWindowReplicated
 	}
-	windows := slices.Collect(slices.Chunk(empty, max(size, c.o.Window)))
+	windows := slices.Collect(slices.Chunk(empty, size))
 	return slices.AppendSeq(windows, slices.Chunk(full, c.o.Window))
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"time"
 
 	"github.com/trib-dev/trib/pkg/cluster"
 	"github.com/trib-dev/trib/pkg/driver"
@@ -19,7 +20,7 @@ func setSlot(slot int, args ...string) driver.Command {
 // it is told otherwise: a window would take longer than any deadline.
 func (e *end) setSlots(slots []int, args ...string) []driver.Command {
 	if e.server.ReplicatedSetSlot {
-		args = append(args, "TIMEOUT", "500")
+		args = append(args, "TIMEOUT", strconv.FormatInt(setSlotTimeout.Milliseconds(), 10))
 	}
 	cmds := make([]driver.Command, len(slots))
 	for i, slot := range slots {
@@ -31,7 +32,7 @@ func (e *end) setSlots(slots []int, args ...string) []driver.Command {
 // open makes the target import and then the source migrate: in this order,
 // since a client that the source sends away must be let in. Both are read back.
 func (m *mover) open(ctx context.Context, slots []int) error {
-	ctx, cancel := context.WithTimeout(ctx, repliesWithin)
+	ctx, cancel := context.WithTimeout(ctx, m.src.setWithin(2*len(slots)))
 	defer cancel()
 	if err := m.mayOpen(slots); err != nil {
 		return err
@@ -130,19 +131,26 @@ func (m *mover) importSlots(ctx context.Context, slots []int) error {
 // failed over, before any lane works: as long as one of them has no owner in its
 // view, it lets nobody in.
 func (m *mover) rebindAll(ctx context.Context, slots []int) error {
-	ctx, cancel := context.WithTimeout(ctx, repliesWithin)
+	ctx, cancel := context.WithTimeout(ctx, m.dst.setWithin(2*len(slots)))
 	defer cancel()
 	if err := m.look(ctx); err != nil {
 		return err
 	}
 	stale := slices.DeleteFunc(slices.Clone(slots), func(slot int) bool {
 		from, importing := m.dst.view.Self().Importing[slot]
-		return !importing || from == m.src.id || !m.src.owns(slot)
+		return !importing || from == m.src.id && m.bound(slot) || !m.src.owns(slot)
 	})
 	if len(stale) == 0 {
 		return nil
 	}
 	return m.importSlots(ctx, stale)
+}
+
+// bound reports whether the target's view has the source as the slot's owner. It
+// has nobody where the source was failed over, even if it is the owner again.
+func (m *mover) bound(slot int) bool {
+	src, ok := m.dst.view.Get(m.src.id)
+	return ok && src.Slots.Has(slot)
 }
 
 // rebind tells a target that imports from a master which was failed over who
@@ -153,7 +161,11 @@ func (m *mover) rebind(slots []int) ([]driver.Command, error) {
 	var moved []int
 	for _, slot := range slots {
 		from, ok := m.dst.view.Self().Importing[slot]
-		if !ok || from == m.src.id {
+		if !ok || from == m.src.id && m.bound(slot) {
+			continue
+		}
+		if from == m.src.id {
+			moved = append(moved, slot)
 			continue
 		}
 		if n, known := m.dst.view.Get(from); !known || n.MasterID != m.src.id {
@@ -175,5 +187,6 @@ func (m *mover) checkOpen(slots []int) error {
 	if !src.IsMaster() || src.Epoch != m.src.seen.epoch {
 		return fmt.Errorf("%w: %s was a master with epoch %d", errLookAgain, m.src.addr, m.src.seen.epoch)
 	}
+	m.fenced = time.Now()
 	return nil
 }

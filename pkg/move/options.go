@@ -22,6 +22,9 @@ type Options struct {
 	Finalise     Order         // which end gives a slot to the target first; default TargetFirst
 	Throttle     *Throttle     // may be shared between moves; nil for no limit
 
+	// Abort, once closed, leaves a cancelled move no time to close its slots.
+	Abort <-chan struct{}
+
 	// Credentials that the source presents to the target.
 	Username string
 	Password string

@@ -15,6 +15,8 @@ const (
 	// probedKeys is how many keys of a slot are weighed before it is opened, where
 	// nothing depends on finding every big one.
 	probedKeys = 10_000
+	// skippedKeys is the same where slots with big ones are to be left.
+	skippedKeys = 1_000_000
 	// weighedAtOnce bounds the pipeline, and with it the time that it takes the node.
 	weighedAtOnce = 1000
 )
@@ -84,8 +86,12 @@ func (m *mover) probeSlot(ctx context.Context, b batch) error {
 }
 
 func (m *mover) judge(k BigKey) {
+	name := keyName{k.DB, k.Key}
+	if !m.scale.isBig(k) || m.scale.told[name] {
+		return
+	}
+	m.scale.told[name] = true
 	switch {
-	case !m.scale.isBig(k):
 	case m.scale.stays(k):
 		m.scale.left = append(m.scale.left, k)
 	default:
@@ -166,16 +172,25 @@ func (m *mover) ask(ctx context.Context, db int, keys []string, command func(i i
 	if err != nil {
 		return nil, err
 	}
-	return replies[skip:], nil
+	return replies[skip:], m.src.allOK(cmds[:skip], replies)
 }
 
-// peek lists the keys of slots that are closed.
+// peek lists the keys of slots that are closed: at most so many that the listing
+// does not hold the source up. Where every big key is to be found, it lists all,
+// slot by slot.
 func (m *mover) peek(ctx context.Context, db int, slots []int) ([]batch, error) {
-	limit := probedKeys
-	if m.o.Big.Policy == BigSkip {
-		limit = 1 << 30
+	if m.o.Big.Policy != BigSkip {
+		return m.listKeys(ctx, db, slots, max(m.o.Batch, probedKeys*defaultWindow/max(len(slots), defaultWindow)))
 	}
-	return m.listKeys(ctx, db, slots, limit)
+	var all []batch
+	for _, slot := range slots {
+		listed, err := m.listKeys(ctx, db, []int{slot}, skippedKeys)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, listed...)
+	}
+	return all, nil
 }
 
 // listKeys lists up to limit keys of each slot that the source holds.
@@ -189,6 +204,9 @@ func (m *mover) listKeys(ctx context.Context, db int, slots []int, limit int) ([
 	}
 	replies, err := m.src.do(ctx, cmds...)
 	if err != nil {
+		return nil, err
+	}
+	if err := m.src.allOK(cmds[:skip], replies); err != nil {
 		return nil, err
 	}
 	var listed []batch

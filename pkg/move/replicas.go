@@ -95,6 +95,9 @@ func (m *mover) catchUp(ctx context.Context, master cluster.Replication) error {
 		if err := m.askStanding(ctx); err != nil {
 			return err
 		}
+		if m.standing.Role != "master" {
+			return fmt.Errorf("%w: the target %s is not a master any more", errLookAgain, m.dst.addr)
+		}
 	}
 }
 

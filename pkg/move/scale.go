@@ -113,6 +113,7 @@ type scale struct {
 	sizes  map[keyName]int64 // of keys in the window in hand, in bytes
 	peeked map[int][]batch   // by database: the keys of the window that were listed before it was opened
 	probed map[int]bool      // slots that need not be probed again
+	told   map[keyName]bool  // big keys that were named or counted
 	left   []BigKey          // why slots are left where they are
 	blind  bool              // the server does not tell sizes
 }
@@ -123,7 +124,7 @@ type keyName struct {
 }
 
 func newScale(o BigKeys, dangerous time.Duration) scale {
-	return scale{o: o, dangerous: dangerous, sizes: make(map[keyName]int64), peeked: make(map[int][]batch), probed: make(map[int]bool)}
+	return scale{o: o, dangerous: dangerous, sizes: make(map[keyName]int64), peeked: make(map[int][]batch), probed: make(map[int]bool), told: make(map[keyName]bool)}
 }
 
 // cut takes as many keys off a listing as one MIGRATE may carry.

@@ -23,7 +23,7 @@ func (m *mover) take(ctx context.Context, slots []int) (taken bool, err error) {
 	if err := m.secure(ctx); err != nil {
 		return false, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, repliesWithin)
+	ctx, cancel := context.WithTimeout(ctx, m.dst.setWithin(len(slots)))
 	defer cancel()
 	for {
 		asked := time.Now()
@@ -228,7 +228,7 @@ func isMasterRole(r driver.Reply) bool {
 // node that is no owner any more answers OK as well, and one that lost its last
 // slot has become a replica and refuses.
 func (m *mover) release(ctx context.Context, slots []int) error {
-	ctx, cancel := context.WithTimeout(ctx, repliesWithin)
+	ctx, cancel := context.WithTimeout(ctx, m.src.setWithin(len(slots)))
 	defer cancel()
 	before := m.src.view.Self()
 	letGo := m.src.setSlots(slots, "NODE", string(m.dst.id))
