@@ -3,12 +3,13 @@
 GO       ?= go
 SERVERS  := .servers
 GOFUMPT  := mvdan.cc/gofumpt@v0.12.0
+GORELEASER := github.com/goreleaser/goreleaser/v2@v2.17.0
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 FUZZTIME ?= 20s
 # Version and commit come from git, where it answers.
 STAMP    := $(shell git status >/dev/null 2>&1 && echo auto || echo false)
 
-.PHONY: build test prove race lint bench demo fuzz servers capture clean
+.PHONY: build test prove race lint bench demo fuzz servers capture docs cross release clean
 
 build: ## bin/trib
 	CGO_ENABLED=0 $(GO) build -buildvcs=$(STAMP) -trimpath -ldflags '-s -w' -o bin/trib ./cmd/trib
@@ -18,7 +19,8 @@ test: servers lint ## everything that proves the project, on real servers
 	$(GO) test -timeout 15m ./...
 
 prove: servers ## the long form: every kill point, longer fuzzing, the race detector
-	$(GO) test -timeout 60m -count=1 ./internal/chaos -run TestKillEverywhere -v -every=1
+	$(GO) test -timeout 60m -count=1 ./internal/chaos -run 'TestKillEverywhere|TestKillMembers' -v -every=1
+	$(GO) test -timeout 60m -count=1 ./pkg/apply -run TestEveryFault -v -every=1
 	$(MAKE) race
 	$(MAKE) fuzz FUZZTIME=2m
 
@@ -39,7 +41,7 @@ fuzz: ## every fuzz target for FUZZTIME
 
 bench: build servers ## trib beside redis-cli 7.0, in one run
 	scripts/bench.sh
-	$(GO) test -run '^$$' -bench . -benchmem ./pkg/...
+	$(GO) test -run '^$$' -bench . -benchmem ./pkg/... ./internal/chaos
 
 demo: build ## six local nodes: create, write, move, check, clean up
 	scripts/demo.sh
@@ -49,6 +51,21 @@ servers: ## the servers of the test matrix, unpacked into .servers
 
 capture: servers ## testdata/nodes anew from real servers
 	$(GO) test -tags capture -run TestCapture -count=1 ./internal/lab/labtest
+
+docs: ## man pages, reference and completions, into dist/docs
+	rm -rf dist/docs
+	$(GO) run ./cmd/trib-docs dist/docs
+
+# What .goreleaser.yaml releases.
+TARGETS := $(foreach os,linux darwin windows freebsd,$(os)/amd64 $(os)/arm64)
+
+cross: $(addprefix cross/,$(TARGETS)) ## every target of a release compiles, statically
+
+cross/%:
+	CGO_ENABLED=0 GOOS=$(patsubst %/,%,$(dir $*)) GOARCH=$(notdir $*) $(GO) build -trimpath -ldflags '-s -w' -o /dev/null ./cmd/trib
+
+release: ## the archives of .goreleaser.yaml, into dist, and nothing published
+	$(GO) run $(GORELEASER) release --snapshot --clean
 
 clean:
 	rm -rf bin dist

@@ -1,7 +1,9 @@
 #!/usr/bin/env bash
 # Measures trib beside redis-cli 7.0 in one run, on the same servers and data.
 #
-#   scripts/bench.sh [create6|create30|reshard]...     default: all; REPS=3
+#   scripts/bench.sh [CASE]...     default: all; REPS=3
+#
+# The cases are listed at the end.
 #
 # Prints the median of each and the ratio. Lock, pre-flight and verification are
 # on. The runs are interleaved: whatever else the machine does hits both.
@@ -60,36 +62,125 @@ load() {
   done
 }
 
-fresh() {
-  up 3
-  $trib create "${nodes[@]}" --yes >/dev/null
-  load
+# fresh starts a cluster of three masters and further empty ones.
+fresh() { # nodes in all, loaded?
+  up "$1"
+  $trib create "${nodes[@]:0:3}" --yes >/dev/null
+  [ -z "${2:-}" ] || load
+  for node in "${nodes[@]:3}"; do on "${nodes[0]}" cluster meet "${node%:*}" "${node##*:}" >/dev/null; done
+  for node in "${nodes[@]}"; do
+    until [ "$(on "$node" cluster nodes | grep -cv handshake)" = "$1" ] && on "$node" cluster info | grep -q cluster_state:ok; do sleep 0.1; done
+  done
   a=$(on "${nodes[0]}" cluster myid); b=$(on "${nodes[1]}" cluster myid)
   before=$(total)
 }
 total() { for node in "${nodes[@]}"; do on "$node" dbsize; done | awk '{n += $1} END {print n}'; }
 kept() { [ "$(total)" = "$before" ] || { echo "keys were lost" >&2; exit 1; }; }
 
-reshard() {
+# beside runs both tools on clusters of their own, which are alike.
+beside() { # name, nodes, loaded?, trib's arguments --, redis-cli's; SEED, A and B stand for nodes
+  local name=$1 n=$2 loaded=$3 mine=() theirs=() words; shift 3
+  while [ "$1" != -- ]; do mine+=("$1"); shift; done
+  shift; theirs=("$@")
   : >"$work/t"; : >"$work/c"
   for _ in $(seq "$reps"); do
-    fresh
-    timed $trib reshard "${nodes[2]}" --from "$a" --to "$b" --slots 4096 --yes >>"$work/t"
-    kept; down; fresh
-    timed "$bin/redis-cli" --cluster reshard "${nodes[2]}" --cluster-from "$a" --cluster-to "$b" \
-      --cluster-slots 4096 --cluster-yes >>"$work/c"
+    fresh "$n" "$loaded"; mapfile -t words < <(filled "${mine[@]}")
+    timed $trib "${words[@]}" >>"$work/t"
+    kept; down; fresh "$n" "$loaded"; mapfile -t words < <(filled "${theirs[@]}")
+    timed "$bin/redis-cli" --cluster "${words[@]}" >>"$work/c"
     kept; down
   done
-  report "reshard 4096 slots with 250,000 keys" "$work/t" "$work/c"
+  report "$name" "$work/t" "$work/c"
+}
+filled() { printf '%s\n' "$@" | sed "s/^SEED$/${nodes[2]}/; s/^A$/$a/; s/^B$/$b/"; }
+
+by_flags=(reshard SEED --from A --to B --slots 4096 --yes)
+by_cluster_flags=(reshard SEED --cluster-from A --cluster-to B --cluster-slots 4096 --cluster-yes)
+evenly=(rebalance SEED --cluster-use-empty-masters --cluster-yes)
+
+# under_load moves slots under 2,000 operations a second, and shows what their
+# clients felt.
+under_load() {
+  go build -o "$work/load" ./scripts/load
+  for _ in $(seq "$reps"); do
+    for tool in $trib "$bin/redis-cli --cluster"; do
+      fresh 3 loaded
+      local words; mapfile -t words < <(filled "${by_flags[@]}")
+      [ "$tool" = $trib ] || mapfile -t words < <(filled "${by_cluster_flags[@]}")
+      "$work/load" -nodes "${nodes[2]}" >"$work/felt" & local pid=$!
+      sleep 3
+      timed $tool "${words[@]}" >"$work/t"
+      kill -TERM "$pid"; wait "$pid"
+      printf '  %-12s %6.2f s   %s\n' "$(basename "${tool%% *}")" "$(cat "$work/t")" "$(cat "$work/felt")"
+      kept; down
+    done
+  done
+}
+
+# orders shows what clients see that hammer the moving slots.
+orders() {
+  go build -o "$work/load" ./scripts/load
+  for order in target source; do
+    fresh 3 loaded
+    local words; mapfile -t words < <(filled "${by_flags[@]}")
+    "$work/load" -nodes "${nodes[2]}" -slots 4096 -hammer >"$work/felt" & local pid=$!
+    sleep 1
+    timed $trib "${words[@]}" --finalise $order >"$work/t"
+    kill -TERM "$pid"; wait "$pid"
+    printf '  %-12s %6.2f s   %s\n' "$order" "$(cat "$work/t")" "$(cat "$work/felt")"
+    kept; down
+  done
+}
+
+memory() {
+  fresh 3 loaded
+  local words; mapfile -t words < <(filled "${by_flags[@]}")
+  printf '%-44s %s MB at most\n' "memory of trib in a reshard" "$(peak $trib "${words[@]}")"
+  kept; down
+}
+
+# peak prints the peak resident memory of a command in MB: the kernel's own high
+# water mark, read until the command ends.
+peak() {
+  local pid high=0 now
+  "$@" >/dev/null 2>&1 & pid=$!
+  while now=$(awk '/^VmHWM/ {print $2}' "/proc/$pid/status" 2>/dev/null) && [ -n "$now" ]; do high=$now; sleep 0.02; done
+  wait "$pid" || true
+  awk -v kb="$high" 'BEGIN {printf "%.1f", kb / 1024}'
+}
+
+# check100 looks at a cluster of 50 masters with a replica each and 20,000 keys.
+check100() {
+  : >"$work/t"; : >"$work/c"
+  up 100
+  $trib create "${nodes[@]}" --replicas 1 --yes >/dev/null
+  for node in "${nodes[@]}"; do
+    seq 20000 | awk '{printf "SET key:%d %0100d\r\n", $1, 0}' | on "$node" --pipe >/dev/null 2>&1 || true
+  done
+  for _ in $(seq "$reps"); do
+    timed $trib check "${nodes[0]}" >>"$work/t"
+    timed "$bin/redis-cli" --cluster check "${nodes[0]}" >>"$work/c"
+  done
+  report "check of 100 nodes" "$work/t" "$work/c"
+  printf '%-44s %s MB at most\n' "  memory of trib" "$(for _ in $(seq "$reps"); do peak $trib check "${nodes[0]}"; echo; done | sort -n | tail -1)"
+  down
 }
 
 "$bin/redis-cli" --version
-for what in "${@:-create6 create30 reshard}"; do
+for what in "${@:-create6 create30 create100 check100 reshard rebalance4 rebalance6 empty under_load orders memory}"; do
   for one in $what; do
     case $one in
       create6) create "create --wait=joined of 6 nodes" 6 ;;
       create30) create "create --wait=joined of 30 nodes" 30 ;;
-      reshard) reshard ;;
+      create100) reps=1 create "create --wait=joined of 100 nodes" 100 ;; # 100 servers are 1 GB
+      check100) check100 ;;
+      reshard) beside "reshard 4096 slots with 250,000 keys" 3 loaded "${by_flags[@]}" -- "${by_cluster_flags[@]}" ;;
+      rebalance4) beside "rebalance from 3 to 4 masters, 1M keys" 4 loaded rebalance SEED --use-empty-masters --yes -- "${evenly[@]}" ;;
+      rebalance6) beside "rebalance from 3 to 6 masters, 1M keys" 6 loaded rebalance SEED --use-empty-masters --yes -- "${evenly[@]}" ;;
+      empty) beside "reshard 4096 empty slots" 3 "" "${by_flags[@]}" -- "${by_cluster_flags[@]}" ;;
+      under_load) echo "reshard 4096 slots with 250,000 keys under 2,000 ops/s"; under_load ;;
+      orders) echo "clients that hammer the moving slots, by --finalise"; orders ;;
+      memory) memory ;;
       *) echo "bench.sh: no benchmark $one" >&2; exit 2 ;;
     esac
   done

@@ -53,8 +53,8 @@ func tool(setting string) int {
 		syscall.Kill(os.Getpid(), syscall.SIGKILL)
 		select {}
 	}
-	app.NewDialer = func(c config.Credentials) driver.Dialer {
-		return goredis.New(goredis.Options{Username: c.User, Password: c.Password.Reveal(), DialContext: fuse.DialContext})
+	app.NewDialer = func(c config.Connection) driver.Dialer {
+		return goredis.New(goredis.Options{Username: c.User, Password: c.Password.Reveal(), TLS: c.Encryption, DialContext: fuse.DialContext})
 	}
 	code := cli.Main(context.Background(), app, os.Args[1:])
 	fmt.Fprintf(os.Stderr, "mutations:%d\n", fuse.Count())

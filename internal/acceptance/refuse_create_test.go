@@ -109,7 +109,7 @@ func (s spoiled) cases(t *testing.T) []refusal {
 		{"everything at once", with(s.keyed.Addr(), s.function.Addr(), s.slots.Addr(), s.knows.Addr()), 4, []string{
 			s.keyed.Addr() + " holds", s.function.Addr() + " has", s.slots.Addr() + " already", s.knows.Addr() + " already",
 		}},
-		{"too few nodes", with("--replicas", "1"), 4, []string{`4 nodes with 1 replicas? for each master make 2 masters; a cluster needs at least 3, that is 6 nodes`}},
+		{"too few nodes", with("--replicas", "4"), 2, []string{"4 nodes cannot give any master 4 replicas"}},
 		{"nobody listens", with("127.0.0.1:1", "127.0.0.1:2"), 7, []string{"127.0.0.1:1 does not answer: ", "127.0.0.1:2 does not answer: ", "^hint: "}},
 		{"no cluster node", with(standalone), 4, []string{standalone + ".*cluster-enabled"}},
 		{"another protocol", with(http), 7, []string{http + " does not answer: "}},
@@ -155,6 +155,9 @@ func TestUsage(t *testing.T) {
 		"create 127.0.0.1 127.0.0.1:2 127.0.0.1:3",
 		"create " + seed + " 127.0.0.1:2 127.0.0.1:3 --wait=never",
 		"create " + seed + " 127.0.0.1:2 127.0.0.1:3 --nonsense",
+		"create " + seed + " 127.0.0.1:2 --zone 127.0.0.2=a",
+		"create " + seed + " 127.0.0.1:2 --replica-of " + seed + "=127.0.0.1:3",
+		"create " + seed + " 127.0.0.1:2 --slots " + seed + "=0-9 --weight " + seed + "=2",
 		"reshard " + seed + " --from a --to b --slots 0",
 		"reshard " + seed + " --from a --to b --slots 20000",
 		"reshard " + seed + " --from a --to b --slots 1 --pipeline 0",

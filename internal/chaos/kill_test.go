@@ -46,7 +46,7 @@ func tool(setting string) int {
 		select {}
 	}
 	app := cli.System(os.Stdin, os.Stdout, os.Stderr, os.Getenv)
-	app.NewDialer = func(config.Credentials) driver.Dialer {
+	app.NewDialer = func(config.Connection) driver.Dialer {
 		return goredis.New(goredis.Options{DialContext: fuse.DialContext})
 	}
 	code := cli.Main(context.Background(), app, os.Args[1:])

@@ -17,11 +17,13 @@ type App struct {
 	Prompter  prompt.Prompter
 	Env       config.Env
 	Signals   <-chan os.Signal // to stop; may be nil
-	NewDialer func(config.Credentials) driver.Dialer
+	NewDialer func(config.Connection) driver.Dialer
 	Now       func() time.Time
 	Holder    string // who and where, for the lock: "host:pid"
 	Build     ui.Version
 
 	global globalOptions
-	begun  atomic.Bool // something may have been changed
+	line   []string               // the command line, without secrets
+	begun  atomic.Bool            // something may have been changed
+	next   atomic.Pointer[string] // what continues it
 }

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -18,7 +19,11 @@ func normalize(_ *pflag.FlagSet, name string) pflag.NormalizedName {
 	for i, word := range words {
 		words[i] = presentName(word)
 	}
-	return pflag.NormalizedName(strings.Join(words, "-"))
+	joined := strings.Join(words, "-")
+	if joined == "tls-server-name" {
+		joined = "sni"
+	}
+	return pflag.NormalizedName(joined)
 }
 
 func presentName(word string) string {
@@ -40,7 +45,6 @@ func presentName(word string) string {
 // The word --cluster is dropped.
 func arrange(root *cobra.Command, args []string) ([]string, error) {
 	root.InitDefaultHelpCmd()
-	root.InitDefaultCompletionCmd()
 	for _, c := range root.Commands() {
 		typeArgErrors(c)
 	}
@@ -55,7 +59,33 @@ func arrange(root *cobra.Command, args []string) ([]string, error) {
 		}
 		args = args[n:]
 	}
-	return slices.Concat(a.path, a.rest, args), nil
+	return slices.Concat(a.path, a.rest, a.forwarded(args)), nil
+}
+
+// forwards marks a command that passes its words on to a server.
+const forwards = "forwards"
+
+func (a *arranger) forwards() bool {
+	_, ok := a.command.Annotations[forwards]
+	return ok
+}
+
+// forwarded keeps the words to pass on out of reach of the parser of options.
+// args are those that stand behind two dashes already.
+func (a *arranger) forwarded(args []string) []string {
+	if !a.forwards() {
+		return args
+	}
+	if len(args) > 0 {
+		args = args[1:]
+	}
+	return slices.Concat([]string{"--"}, a.words, args)
+}
+
+// isNegative reports whether a word is a number and no option.
+func isNegative(arg string) bool {
+	_, err := strconv.ParseFloat(arg, 64)
+	return err == nil && len(arg) > 1 && strings.ContainsRune("0123456789.", rune(arg[1]))
 }
 
 // typeArgErrors makes usage errors of what cobra's own commands say of their
@@ -79,6 +109,7 @@ type arranger struct {
 	command *cobra.Command // found so far
 	path    []string       // that leads to it
 	rest    []string
+	words   []string // of a command that forwards them
 }
 
 // take sorts the next option with its value, or the next word, and returns how
@@ -86,7 +117,9 @@ type arranger struct {
 func (a *arranger) take(args []string) (int, error) {
 	arg := args[0]
 	switch {
-	case arg == "--cluster":
+	case a.forwards() && isNegative(arg):
+		return 1, a.word(arg)
+	case arg == "--cluster" && !a.forwards():
 		return 1, nil
 	case strings.HasPrefix(arg, "-") && arg != "-":
 		n, known := a.width(arg)
@@ -95,9 +128,27 @@ func (a *arranger) take(args []string) (int, error) {
 		}
 		n = min(n, len(args))
 		a.rest = append(a.rest, args[:n]...)
-		return n, nil
+		return n + a.takeMore(arg, args[n:]), nil
 	}
 	return 1, a.word(arg)
+}
+
+// takeMore takes the further values of an option that may have several after
+// one name of it, as if the name stood before each of them.
+func (a *arranger) takeMore(option string, args []string) int {
+	name, _, _ := strings.Cut(strings.TrimLeft(option, "-"), "=")
+	f := a.flags.Lookup(name)
+	if f == nil {
+		return 0
+	}
+	several, ok := f.Value.(interface{ Continues(word string) bool })
+	for n, arg := range args {
+		if !ok || !several.Continues(arg) {
+			return n
+		}
+		a.rest = append(a.rest, "--"+f.Name, arg)
+	}
+	return len(args)
 }
 
 func (a *arranger) word(arg string) error {
@@ -110,7 +161,11 @@ func (a *arranger) word(arg string) error {
 	if a.command.HasSubCommands() && a.command.Name() != "help" {
 		return unknownCommand(a.command, arg)
 	}
-	a.rest = append(a.rest, arg)
+	if a.forwards() {
+		a.words = append(a.words, arg)
+	} else {
+		a.rest = append(a.rest, arg)
+	}
 	return nil
 }
 

@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"errors"
+	"strings"
 	"testing"
 	"time"
 
@@ -10,6 +11,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/trib-dev/trib/pkg/apply"
+	"github.com/trib-dev/trib/pkg/cluster"
+	"github.com/trib-dev/trib/pkg/plan"
 )
 
 var errSeen = errors.New("seen")
@@ -40,6 +43,9 @@ func parsers(app *App, got *any) []*cobra.Command {
 		newInfoCmd(app, func(_ context.Context, o *infoOptions) error { *got = *o; return errSeen }),
 		newCreateCmd(app, func(_ context.Context, o *createOptions) error { *got = *o; return errSeen }),
 		newReshardCmd(app, func(_ context.Context, o *reshardOptions) error { *got = *o; return errSeen }),
+		newCallCmd(app, func(_ context.Context, o *callOptions) error { *got = *o; return errSeen }),
+		newRebalanceCmd(app, func(_ context.Context, o *rebalanceOptions) error { *got = *o; return errSeen }),
+		newDrainCmd(app, func(_ context.Context, o *drainOptions) error { *got = *o; return errSeen }),
 		newResumeCmd(app, func(_ context.Context, o *resumeOptions) error { *got = *o; return errSeen }),
 	}
 }
@@ -122,6 +128,22 @@ func TestCreateSpellings(t *testing.T) {
 	}
 }
 
+func TestCreateWishes(t *testing.T) {
+	got := parse(t, strings.Fields("create --zone h=a [::1]:1 h:1 H:2 i:3 --zone [0:0::1]=b --zone i=b --slave-of H:1=i:3 "+
+		"--slots [0::1]:1=0-9,20 --weight h:2=3")...).(createOptions).wishes
+	v6, h1, h2, i3 := cluster.Addr{Host: "::1", Port: 1}, cluster.Addr{Host: "h", Port: 1}, cluster.Addr{Host: "H", Port: 2}, cluster.Addr{Host: "i", Port: 3}
+	want := plan.CreateOptions{
+		Addrs:     []cluster.Addr{v6, h1, h2, i3},
+		Zones:     map[string]string{"h": "a", "H": "a", "::1": "b", "i": "b"},
+		ReplicaOf: map[cluster.Addr]cluster.Addr{h1: i3},
+		Slots:     map[cluster.Addr]cluster.SlotSet{v6: cluster.SlotsOf(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 20)},
+		Weights:   map[cluster.Addr]int{h2: 3},
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
 func TestNamesOfOldTools(t *testing.T) {
 	for old, want := range map[string]string{
 		"cluster-yes": "yes", "cluster-slave": "replica", "slave": "replica", "cluster-only-primaries": "only-masters",
@@ -140,4 +162,56 @@ func TestWordsAfterTwoDashesAreNoOptions(t *testing.T) {
 	b.wantOut("\n")
 	b.want(b.run("keyslot", "-o", "json", "--", "-x"), exitOK)
 	b.wantOut(`"key": "-x"`)
+	b.want(b.run("keyslot", "foo", "--", "{foo}.-o", "--"), exitOK)
+	b.wantOut("12182  foo\n12182  {foo}.-o\n")
+	b.want(b.run("keyslot", "", "-o", "json"), exitOK)
+	b.wantOut(`"key": ""`, `"slot": 0`)
+	b.want(b.run("keyslot", "a{foo}", "{}b", "-o", "json"), exitOK)
+	b.wantOut(`"hash_tag": "foo"`, `"key": "{}b"`)
+}
+
+// TestRebalanceSpellings promises that redis-cli's forms of a rebalance are
+// read as trib's own.
+func TestRebalanceSpellings(t *testing.T) {
+	want := parse(t, "rebalance", "h:1", "--weight", "a=1", "--weight", "[::1]:7000=2.5", "--threshold", "5", "--use-empty-masters", "--dry-run", "--pipeline", "7", "--timeout", "60000")
+	for _, line := range [][]string{
+		{"--cluster", "rebalance", "h:1", "--cluster-weight", "a=1", "[::1]:7000=2.5", "--cluster-threshold", "5", "--cluster-use-empty-masters", "--cluster-simulate", "--cluster-pipeline", "7", "--cluster-timeout", "60000"},
+		{"--cluster-weight=a=1", "[::1]:7000=2.5", "--cluster-threshold=5", "--cluster-use-empty-primaries", "--cluster", "rebalance", "h:1", "--simulate", "--pipeline=7", "--timeout=60s"},
+		{"rebalance", "--weight", "a=1", "--weight", "[::1]:7000=2.5", "--threshold", "5.0", "--use-empty-masters", "--auto-weights", "--simulate", "--replace", "--timeout", "60000", "--pipeline", "7", "h:1"},
+	} {
+		if diff := cmp.Diff(want, parse(t, line...), cmp.AllowUnexported(rebalanceOptions{}, changeOptions{}, journalOptions{}, moveOptions{}, seed{}, weight{})); diff != "" {
+			t.Errorf("%v (-want +got):\n%s", line, diff)
+		}
+	}
+}
+
+// TestWeightLeavesTheSeed promises that an address behind weights is not taken
+// for one, even with a '=' in its password.
+func TestWeightLeavesTheSeed(t *testing.T) {
+	o := parse(t, "rebalance", "--weight", "a=1", "b=2", "redis://u:p=q@h:7000").(rebalanceOptions)
+	if len(o.weights) != 2 || o.seed.addr.String() != "h:7000" || o.seed.credentials.Password.Reveal() != "p=q" {
+		t.Errorf("%d weights, seed %s", len(o.weights), o.seed.addr)
+	}
+}
+
+func TestDrainForms(t *testing.T) {
+	for _, line := range [][]string{
+		{"drain", "10.0.0.1:7000", "3f9a"},
+		{"drain", "10.0.0.1", "7000", "3f9a"},
+		{"drain", "redis://10.0.0.1:7000", "3f9a"},
+	} {
+		if o := parse(t, line...).(drainOptions); o.seed.addr.String() != "10.0.0.1:7000" || o.node != "3f9a" {
+			t.Errorf("%v: seed %s, node %s", line, o.seed.addr, o.node)
+		}
+	}
+}
+
+func TestReshardNamesSlots(t *testing.T) {
+	o := parse(t, "reshard", "h:1", "--to", "b", "--slots-list", "5,7,100-200", "--slots-list", "6", "--key", "a,b", "--key", "").(reshardOptions)
+	if got := o.named.String(); got != "5-7,100-200" {
+		t.Errorf("slots %s", got)
+	}
+	if diff := cmp.Diff([]string{"a,b", ""}, o.keys); diff != "" {
+		t.Errorf("keys (-want +got):\n%s", diff)
+	}
 }

@@ -26,7 +26,8 @@ type bench struct {
 	signals chan os.Signal
 
 	credentials []config.Credentials // that dialers were asked for with
-	out, err    bytes.Buffer         // of the last run
+	connections []config.Connection
+	out, err    bytes.Buffer // of the last run
 }
 
 // newBench makes a bench with nobody at the keyboard and no cluster.
@@ -43,8 +44,9 @@ func (b *bench) app() *App {
 		Prompter: b.prompt,
 		Env:      func(name string) string { return b.env[name] },
 		Signals:  b.signals,
-		NewDialer: func(c config.Credentials) driver.Dialer {
-			b.credentials = append(b.credentials, c)
+		NewDialer: func(c config.Connection) driver.Dialer {
+			b.credentials = append(b.credentials, c.Credentials)
+			b.connections = append(b.connections, c)
 			return b.dialer
 		},
 		Now:    time.Now,

@@ -25,16 +25,23 @@ type changeOptions struct {
 	dryRun    bool
 	noLock    bool
 	breakLock bool
+	planOut   string
+	events    string
 	progress  ui.ProgressMode
+	journalOptions
 }
 
 func (o *changeOptions) addFlags(f *pflag.FlagSet) {
+	defer under(f, sectionChange)()
 	o.progress = ui.ProgressAuto
 	f.BoolVar(&o.yes, "yes", false, "do not ask (also: TRIB_YES=1)")
 	f.BoolVar(&o.dryRun, "dry-run", false, "show the plan and change nothing")
 	f.BoolVar(&o.noLock, "no-lock", false, "do not take the lock: for servers that refuse CLIENT SETNAME or CLIENT LIST")
 	f.BoolVar(&o.breakLock, "break-lock", false, "take the lock from another operator, for one that hangs")
 	f.Var(choice[ui.ProgressMode]{&o.progress, ui.ProgressModes()}, "progress", "how the run is shown on standard error")
+	f.StringVar(&o.planOut, "plan-out", "", "save the plan in a new `FILE`, for trib apply and trib undo")
+	f.StringVar(&o.events, "events", "", "write what happens as lines of JSON to `FILE`, or to a descriptor: /dev/fd/3")
+	o.journalOptions.addFlags(f)
 }
 
 func (o *changeOptions) validate() error {
@@ -44,7 +51,7 @@ func (o *changeOptions) validate() error {
 	case o.noLock && o.breakLock:
 		return usage("--no-lock and --break-lock contradict each other")
 	}
-	return nil
+	return vacant(o.planOut)
 }
 
 // change is a plan on its way: shown, confirmed, carried out, verified.
@@ -77,6 +84,9 @@ func (app *App) deliver(ctx context.Context, c change) error {
 // before that; there may be one together with an error.
 func (app *App) carryOut(ctx context.Context, c change) (*ui.Outcome, error) {
 	app.Terminal.Text(c.show)
+	if err := app.savePlan(c); err != nil {
+		return nil, err
+	}
 	outcome := ui.Outcome{Schema: ui.Schema, Command: c.command, Plan: c.plan}
 	switch {
 	case c.done():
@@ -92,7 +102,7 @@ func (app *App) carryOut(ctx context.Context, c change) (*ui.Outcome, error) {
 	}
 	outcome, err := app.apply(ctx, c)
 	if err != nil {
-		return nil, c.explain(err, c.plan.Cost.Slots-outcome.Slots)
+		return nil, err
 	}
 	app.Terminal.Text(outcome.Summary)
 	// What is done is verified even if a signal came in its last moment.
@@ -131,7 +141,13 @@ func (app *App) confirm(ctx context.Context, c change) error {
 	return nil
 }
 
+// apply carries the plan out. What happens goes to the journal, to --events,
+// and onto the screen.
 func (app *App) apply(ctx context.Context, c change) (ui.Outcome, error) {
+	taker, err := app.takeDown(c)
+	if err != nil {
+		return ui.Outcome{}, err
+	}
 	progress := ui.NewProgress(app.Terminal, c.options.progress, c.plan, app.Now)
 	defer progress.End()
 	narrate := ui.Narrate(app.Terminal)
@@ -141,19 +157,25 @@ func (app *App) apply(ctx context.Context, c change) (ui.Outcome, error) {
 	}
 	c.apply.Move.Username = c.access.credentials.User
 	c.apply.Move.Password = c.access.credentials.Password.Reveal()
+	app.next.Store(&c.resume)
 	c.apply.Observer = func(e apply.Event) {
 		if e.Kind == apply.StepBegun {
 			app.begun.Store(true)
 		}
+		taker.observe(e)
 		narrate(e)
 		progress.Observe(e)
 	}
-	err := apply.Run(ctx, c.plan, c.apply)
-	return progress.Outcome(c.command), err
+	err = apply.Run(ctx, c.plan, c.apply)
+	outcome := progress.Outcome(c.command)
+	err = c.explain(err, c.plan.Cost.Slots-outcome.Slots, taker.journal != nil)
+	taker.end(err)
+	return outcome, err
 }
 
-// explain adds how to go on after a run that stopped part-way.
-func (c change) explain(err error, left int) error {
+// explain adds how to go on after a run that stopped part-way. What it had not
+// begun is in the journal, where there is one.
+func (c change) explain(err error, left int, journaled bool) error {
 	switch {
 	case exitCode(err) == exitConflict:
 		return &hintError{err, "compare the two values, delete the wrong one on its node, then: " + c.resume}
@@ -161,7 +183,7 @@ func (c change) explain(err error, left int) error {
 		return &hintError{err, "with --big-keys move, which blocks both nodes for so long, " + fmt.Sprintf(c.again, left)}
 	case is[*move.BigKeysError](err):
 		return err
-	case is[*apply.PartialError](err) && c.again != "" && left > 0:
+	case is[*apply.PartialError](err) && c.again != "" && left > 0 && !journaled:
 		return &hintError{err, fmt.Sprintf(c.again, left)}
 	case is[*apply.PartialError](err):
 		return &hintError{err, c.resume}
@@ -216,7 +238,7 @@ func (app *App) checkAfter(ctx context.Context, c change) (ui.Check, error) {
 	}
 	var found []health.Finding
 	for _, f := range health.Check(s) {
-		if f.Code != c.ignore {
+		if f.Code != c.ignore && !health.IsAdvice(f) {
 			found = append(found, f)
 		}
 	}
@@ -224,12 +246,4 @@ func (app *App) checkAfter(ctx context.Context, c change) (ui.Check, error) {
 }
 
 // unsettled reports whether there is a finding that time may mend.
-func unsettled(found []health.Finding) bool { return slices.ContainsFunc(found, mayPass) }
-
-func mayPass(f health.Finding) bool {
-	switch f.Code {
-	case health.Disagreement, health.MultipleOwners, health.ClusterDown:
-		return true
-	}
-	return false
-}
+func unsettled(found []health.Finding) bool { return slices.ContainsFunc(found, health.MayPass) }

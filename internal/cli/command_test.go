@@ -124,6 +124,51 @@ func TestLookSession(t *testing.T) {
 	})
 }
 
+func TestRebalanceSession(t *testing.T) {
+	onSim(t, sim.Options{}, func(t *testing.T, b *bench, c *sim.Cluster) {
+		c.Form(3, 1)
+		fill(t, c, 30)
+		golden(t, "rebalance.txt", session(b,
+			"rebalance 127.0.0.1:7001 --yes",
+			"rebalance 127.0.0.1:7001 --weight 127.0.0.1:7001=0.5 127.0.0.1:7002=1.5 --simulate",
+			"rebalance 127.0.0.1:7001 --weight 127.0.0.1:7001=0.5 127.0.0.1:7002=1.5 --max-slots 2000 --yes",
+			"rebalance 127.0.0.1:7001 --weight 127.0.0.1:7001=0.5 127.0.0.1:7002=1.5 --yes",
+			"rebalance 127.0.0.1:7001 --weight 127.0.0.1:7001=0.5 127.0.0.1:7002=1.5 --yes",
+			"rebalance 127.0.0.1:7001 --threshold 0 --exclude 127.0.0.1:7001",
+			"rebalance 127.0.0.1:7001 --weight 127.0.0.1:7004=1 --yes",
+			"rebalance 127.0.0.1:7001 --weight 127.0.0.1:7009=1 --yes",
+			"rebalance 127.0.0.1:7001 --exclude 7 --yes",
+		))
+	})
+}
+
+func TestDrainSession(t *testing.T) {
+	onSim(t, sim.Options{}, func(t *testing.T, b *bench, c *sim.Cluster) {
+		c.Form(3, 1)
+		fill(t, c, 30)
+		golden(t, "drain.txt", session(b,
+			"drain 127.0.0.1:7001 127.0.0.1:7002 --dry-run",
+			"drain 127.0.0.1:7001 127.0.0.1:7002 --to 127.0.0.1:7005 --yes",
+			"drain 127.0.0.1:7001 127.0.0.1:7002 --to 127.0.0.1:7009 --yes",
+			"drain 127.0.0.1:7001 127.0.0.1:7002 --to 127.0.0.1:7003 --yes",
+			"drain 127.0.0.1:7001 127.0.0.1:7002 --yes",
+			"info 127.0.0.1:7001",
+		))
+	})
+}
+
+func TestNamedSlotsSession(t *testing.T) {
+	onSim(t, sim.Options{}, func(t *testing.T, b *bench, c *sim.Cluster) {
+		c.Form(3, 1)
+		fill(t, c, 30)
+		golden(t, "named.txt", session(b,
+			"reshard 127.0.0.1:7001 --to 127.0.0.1:7003 --slots-list 5,7,100-200,5461,16383 --key {user:1}.name --yes",
+			"reshard 127.0.0.1:7001 --to 127.0.0.1:7003 --slots-list 5,7,100-200,5461,16383 --key {user:1}.name --yes",
+			"reshard 127.0.0.1:7001 --from 127.0.0.1:7002 --to 127.0.0.1:7003 --slots-list 0 --yes",
+		))
+	})
+}
+
 func TestReshardSession(t *testing.T) {
 	onSim(t, sim.Options{}, func(t *testing.T, b *bench, c *sim.Cluster) {
 		c.Form(3, 1)
@@ -153,8 +198,8 @@ func TestResumeAfterKill(t *testing.T) {
 	onSim(t, sim.Options{}, func(t *testing.T, b *bench, c *sim.Cluster) {
 		c.Form(3, 1)
 		fill(t, c, 30)
-		kill(c, 25)
-		b.want(b.runLine("reshard 127.0.0.1:7001 --from 127.0.0.1:7001 --to 127.0.0.1:7003 --slots 400 --yes"), exitPartial)
+		kill(c, 13)
+		b.want(b.runLine("reshard 127.0.0.1:7001 --from 127.0.0.1:7001 --to 127.0.0.1:7003 --slots 8 --yes"), exitPartial)
 		b.wantErr("trib: stopped with", "hint: the same reshard with --slots ")
 		b.dialer = c.Dialer()
 		c.Intercept(nil)
@@ -193,9 +238,7 @@ func TestCreateRefusals(t *testing.T) {
 		addrs := addNodes(c, 3)
 		b.want(b.runLine("create "+addrs+" 127.0.0.1:1 127.0.0.1:2 --yes"), exitNoSeed)
 		b.wantErr("127.0.0.1:1 does not answer", "127.0.0.1:2 does not answer")
-		b.want(b.runLine("create 127.0.0.1:7001 127.0.0.1:7002 --yes"), exitStale)
-		b.want(b.runLine("create "+addrs+" --replicas 1 --yes"), exitStale)
-		b.wantErr("hint: name more nodes")
+		b.want(b.runLine("create "+addrs+" --replicas 3 --yes"), exitUsage)
 	})
 	onSim(t, sim.Options{Password: "right"}, func(t *testing.T, b *bench, c *sim.Cluster) {
 		addrs := addNodes(c, 3)
@@ -331,7 +374,7 @@ func TestInterrupt(t *testing.T) {
 			b.signals = make(chan os.Signal, 2)
 			interruptAt(b, c, 40, 2)
 			b.want(b.runLine(line), exitPartial)
-			b.wantErr("trib: stopped at once", "hint: trib check")
+			b.wantErr("trib: stopped at once", "hint: trib resume 127.0.0.1:7001")
 		})
 	})
 }

@@ -2,10 +2,17 @@ package cli
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
+	"io"
 	"maps"
+	"os"
 	"slices"
+	"strings"
+	"syscall"
 	"time"
+
+	"github.com/spf13/pflag"
 
 	"github.com/trib-dev/trib/internal/config"
 	"github.com/trib-dev/trib/internal/ui"
@@ -19,6 +26,44 @@ import (
 type access struct {
 	dialer      driver.Dialer
 	credentials config.Credentials
+	encrypted   bool
+}
+
+// connectOptions say how nodes are reached.
+type connectOptions struct {
+	tls     bool
+	files   config.TLS
+	timeout time.Duration
+}
+
+// connectLimit is far more than anybody waits for one node.
+const connectLimit = 10 * time.Minute
+
+func (o *connectOptions) addFlags(f *pflag.FlagSet) {
+	f.VarP(span{&o.timeout, time.Second}, "connect-timeout", "t", "until a node has answered the greeting (default 2s)")
+	f.BoolVar(&o.tls, "tls", false, "encrypt every connection (also: rediss://)")
+	f.StringVar(&o.files.CACert, "cacert", "", "trust the authorities in `FILE`, instead of the system's")
+	f.StringVar(&o.files.CACertDir, "cacertdir", "", "trust those in the files of `DIR`")
+	f.StringVar(&o.files.Cert, "cert", "", "show nodes the certificate in `FILE`")
+	f.StringVar(&o.files.Key, "key", "", "the key of --cert is in `FILE`")
+	f.StringVar(&o.files.Name, "sni", "", "every node proves to be `NAME`, instead of the host it is dialled by")
+	f.BoolVar(&o.files.Insecure, "insecure", false, "believe any certificate: whoever stands between reads and changes everything")
+}
+
+// encryption is nil where connections are plain. wanted says that an address
+// demands TLS.
+func (o *connectOptions) encryption(wanted bool) (*tls.Config, error) {
+	if !o.tls && !wanted {
+		if o.files != (config.TLS{}) {
+			return nil, usage("--cacert, --cacertdir, --cert, --key, --sni and --insecure need --tls, or an address that begins with rediss://")
+		}
+		return nil, nil
+	}
+	c, err := o.files.Config()
+	if err != nil {
+		return nil, &usageError{err}
+	}
+	return c, nil
 }
 
 // reader is access for looking only.
@@ -31,9 +76,23 @@ func (app *App) connect(ctx context.Context, fromSeed config.Credentials) (acces
 	if err != nil {
 		return access{}, err
 	}
-	app.warnOfPassword(fromSeed)
-	c := flags.Or(fromSeed).Or(config.Credentials{User: app.Env.User(), Password: app.Env.Password()})
-	return access{redacting{app.NewDialer(c), c.Password}, c}, nil
+	a, err := app.access(flags.Or(fromSeed))
+	if err == nil {
+		app.warnOfPassword(fromSeed)
+		app.warnOfInsecure()
+	}
+	return a, err
+}
+
+// access takes from the environment what the command line does not say.
+func (app *App) access(given config.Credentials) (access, error) {
+	c := given.Or(config.Credentials{User: app.Env.User(), Password: app.Env.Password()})
+	encryption, err := app.global.connect.encryption(c.TLS)
+	if err != nil {
+		return access{}, err
+	}
+	dialer := app.NewDialer(config.Connection{Credentials: c, Encryption: encryption, Timeout: app.global.connect.timeout})
+	return access{redacting{dialer, c.Password}, c, encryption != nil}, nil
 }
 
 func (app *App) flagCredentials(ctx context.Context) (config.Credentials, error) {
@@ -65,6 +124,16 @@ func (app *App) warnOfPassword(fromSeed config.Credentials) {
 	})
 }
 
+// warnOfInsecure warns on a terminal only, as the other warnings do: a script
+// has written the word on purpose.
+func (app *App) warnOfInsecure() {
+	if app.global.connect.files.Insecure && app.Terminal.Traits().ErrTTY {
+		app.Terminal.Say(func(p *ui.Page) {
+			p.Line("[WARNING] --insecure: nodes are not asked to prove who they are; anybody on the way can read the password and change everything.")
+		})
+	}
+}
+
 // observeCluster reads the whole cluster behind a seed.
 func (app *App) observeCluster(ctx context.Context, a access, seeds ...cluster.Addr) (cluster.State, error) {
 	app.Terminal.Status("reading the cluster...")
@@ -73,7 +142,26 @@ func (app *App) observeCluster(ctx context.Context, a access, seeds ...cluster.A
 	if ctx.Err() != nil {
 		return s, context.Cause(ctx)
 	}
-	return s, err
+	return s, a.explain(err)
+}
+
+// explain adds what a connection may have lacked that broke before anything was
+// said. Neither side can tell the other: a port for TLS hangs up on a plain
+// connection, a plain port waits for more, and a node that wants to see a
+// certificate often hangs up without the alert that says so.
+func (a access) explain(err error) error {
+	hungUp := errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
+	switch {
+	case err == nil:
+		return nil
+	case !a.encrypted && hungUp:
+		return &hintError{err, "a port for TLS hangs up on a plain connection: --tls, if it is one"}
+	case a.encrypted && (hungUp || strings.Contains(err.Error(), "tls: certificate required")):
+		return &hintError{err, "--cert and --key show the node a certificate of trib's own, where it wants to see one"}
+	case errors.As(err, new(tls.RecordHeaderError)), strings.Contains(err.Error(), "TLS handshake: "+os.ErrDeadlineExceeded.Error()):
+		return &hintError{err, "see whether this is the node's port for TLS: something else may answer there"}
+	}
+	return err
 }
 
 // observeSettled gives the nodes of a cluster a moment where nothing but their
@@ -87,7 +175,7 @@ func (app *App) observeSettled(ctx context.Context, a access, seeds ...cluster.A
 			return s, err
 		}
 		blocking := health.Blocking(health.Check(s))
-		lasting := slices.ContainsFunc(blocking, func(f health.Finding) bool { return !mayPass(f) || clings(s, f) })
+		lasting := slices.ContainsFunc(blocking, func(f health.Finding) bool { return !health.MayPass(f) || clings(s, f) })
 		if len(blocking) == 0 || lasting || app.Now().After(deadline) {
 			return s, nil
 		}
@@ -110,6 +198,38 @@ func clings(s cluster.State, f health.Finding) bool {
 		}
 	}
 	return f.Code == health.Disagreement && f.Slots.Minus(importing).Empty()
+}
+
+// sameEncryption refuses to move keys where trib speaks TLS and the nodes among
+// each other do not, or the other way round. Nodes announce the port of the kind
+// that they are asked over; MIGRATE connects as tls-cluster says, to that port,
+// and blocks its source until it gives up.
+func (app *App) sameEncryption(ctx context.Context, a access, s cluster.State) error {
+	masters := s.Masters()
+	if len(masters) == 0 {
+		return nil
+	}
+	conn, err := a.reader().Dial(ctx, masters[0].Addr, "")
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	reply, err := driver.Call(ctx, conn, "CONFIG", "GET", "tls-cluster")
+	switch {
+	case ctx.Err() != nil:
+		return context.Cause(ctx)
+	case driver.IsTransport(err):
+		return err
+	}
+	// Servers without TLS do not know the setting, and some forbid the question.
+	pair, _ := reply.Strings()
+	if len(pair) != 2 || (pair[1] == "yes") == a.encrypted {
+		return nil
+	}
+	if a.encrypted {
+		return &hintError{&unfitError{[]string{"keys move from node to node without TLS (tls-cluster no), and not to the ports that trib uses"}}, "name a port without TLS, and leave --tls away"}
+	}
+	return &hintError{&unfitError{[]string{"keys move from node to node over TLS (tls-cluster yes), and not to the ports that trib uses"}}, "name a port for TLS, and add --tls"}
 }
 
 // countForCheck adds the key counts that health needs.

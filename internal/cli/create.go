@@ -22,6 +22,11 @@ type createOptions struct {
 	addrs       []cluster.Addr
 	credentials config.Credentials
 	replicas    int
+	zones       []pair
+	replicaOf   []pair
+	slots       []pair
+	weights     []pair
+	wishes      plan.CreateOptions // what all of these amount to
 	wait        apply.Readiness
 	waitTimeout time.Duration
 }
@@ -36,13 +41,22 @@ func newCreateCmd(app *App, run func(context.Context, *createOptions) error) *co
 		GroupID: groupBuild,
 		Short:   "Form a cluster from empty nodes",
 		Long: `Forms a cluster from nodes that are empty and belong to none: chooses masters
-and replicas so that hosts are shared as little as possible, divides the slots,
-and waits until the cluster serves clients. A create that was interrupted is
-finished by running it again.` +
+and replicas so that zones and hosts are shared as little as possible, divides
+the slots, and waits until the cluster serves clients. The plan says what of it
+could not be had, and why. A create that was interrupted is finished by running
+it again with the same nodes and options.
+
+Masters are as many as can have the wanted replicas, the nodes that are named
+first. A node that --slots, --weight or --replica-of names as a master is one;
+what no option decides is chosen around it. With one master or two no replica
+takes over by itself.` +
 			exitCodes(exitRefused, exitUsage, exitUnhealthy, exitStale, exitPartial, exitNoSeed, exitInterrupted),
 		Example: `  trib create 10.0.0.1:7000 10.0.0.2:7000 10.0.0.3:7000
   trib create 127.0.0.1:700{0..5} --replicas 1 --yes
-  trib create 127.0.0.1:700{0..5} --replicas 1 --dry-run`,
+  trib create 127.0.0.1:700{0..5} --replicas 1 --dry-run
+  trib create a:7000 b:7000 c:7000 --zone a=east --zone b=west --zone c=north
+  trib create a:7000 b:7000 c:7000 d:7000 --replica-of d:7000=a:7000
+  trib create a:7000 b:7000 c:7000 --slots a:7000=0-8191 --weight b:7000=2`,
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := o.complete(args); err != nil {
@@ -53,7 +67,11 @@ finished by running it again.` +
 	}
 	o.changeOptions.addFlags(cmd.Flags())
 	f := cmd.Flags()
-	f.Var(number{&o.replicas, 0, 1000}, "replicas", "replicas of each master")
+	f.Var(number{&o.replicas, 0, 1000}, "replicas", "replicas that each master gets at least")
+	f.Var(nodePairs{&o.zones, "HOST=ZONE"}, "zone", "the zone of a host, for every host; may be given several times")
+	f.Var(nodePairs{&o.replicaOf, "REPLICA=MASTER"}, "replica-of", "make one node a replica of another; may be given several times")
+	f.Var(nodePairs{&o.slots, "MASTER=RANGES"}, "slots", "the slots of a master, such as 0-99,200; may be given several times")
+	f.Var(nodePairs{&o.weights, "MASTER=N"}, "weight", "the share of a master in the slots that no --slots names (default 1); may be given several times")
 	f.Var(choice[apply.Readiness]{&o.wait, []string{string(apply.ReadyOK), string(apply.ReadyJoined)}}, "wait",
 		"for what to wait: until the cluster is ok, or until all nodes have joined")
 	f.Lookup("wait").NoOptDefVal = string(apply.ReadyOK)
@@ -67,6 +85,12 @@ func (o *createOptions) complete(args []string) (err error) {
 	}
 	if o.addrs, o.credentials, err = seedsOf(args); err != nil {
 		return err
+	}
+	if o.wishes, err = o.readWishes(); err != nil {
+		return err
+	}
+	if err := o.wishes.Check(); err != nil {
+		return &usageError{err}
 	}
 	return o.validate()
 }
@@ -88,7 +112,7 @@ func (app *App) planCreate(ctx context.Context, a access, o *createOptions) (cha
 	if err != nil {
 		return change{}, err
 	}
-	p, err := plan.Create(s, plan.CreateOptions{Addrs: o.addrs, Replicas: o.replicas})
+	p, err := plan.Create(s, o.wishes)
 	if err != nil {
 		return change{}, err
 	}

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"slices"
@@ -41,9 +42,9 @@ func meaning(code int) string {
 	case exitUnhealthy:
 		return "the cluster has problems of severity error"
 	case exitStale:
-		return "the cluster is not fit for this, the plan is stale, or another operator holds the lock"
+		return "not fit for this, the plan is stale, or another operator holds the lock"
 	case exitPartial:
-		return "stopped part-way; resumable, the hint says how"
+		return "stopped part-way, resumable as hinted; or some nodes of a call failed"
 	case exitConflict:
 		return "a key has two differing values; somebody has to decide"
 	case exitNoSeed:
@@ -57,7 +58,7 @@ func meaning(code int) string {
 // exitCodes is the section of a command's help.
 func exitCodes(codes ...int) string {
 	var b strings.Builder
-	b.WriteString("\n\nExit codes:\n")
+	b.WriteString(exitHeading)
 	for _, code := range append([]int{exitOK}, codes...) {
 		fmt.Fprintf(&b, "  %3d  %s\n", code, meaning(code))
 	}
@@ -118,6 +119,8 @@ func exitCode(err error) int {
 		return exitConflict
 	case is[*apply.PartialError](err):
 		return exitPartial
+	case is[*callError](err):
+		return callCode(err)
 	case errors.Is(err, errInterrupted), errors.Is(err, prompt.ErrInterrupted), errors.Is(err, context.Canceled):
 		return exitInterrupted
 	case is[*unhealthyError](err):
@@ -129,6 +132,18 @@ func exitCode(err error) int {
 		return exitNoSeed
 	}
 	return exitRefused
+}
+
+// callCode is 1 only where it is known that no node has done anything.
+func callCode(err error) int {
+	e, ok := errors.AsType[*callError](err)
+	if !ok {
+		return exitOK
+	}
+	if len(e.failed) == e.of && !e.unknown {
+		return exitRefused
+	}
+	return exitPartial
 }
 
 func is[E error](err error) bool {
@@ -154,7 +169,7 @@ func overrideHint(e *apply.PreflightError) string {
 // hintFor is what to run next where nobody said it.
 func hintFor(err error) string {
 	if e, ok := errors.AsType[*hintError](err); ok {
-		return e.hint
+		return busHint(err) + e.hint
 	}
 	if is[*move.BigKeysError](err) {
 		return hintBigKeys
@@ -175,10 +190,21 @@ func hintFor(err error) string {
 		return "--no-lock does without the lock: see to it yourself that nobody else changes the cluster"
 	case is[*apply.StaleError](err):
 		return "run the same command again: it plans from what the cluster is now"
+	case is[*tls.CertificateVerificationError](err):
+		return "--cacert names the authority of the nodes' certificates; --sni NAME is for nodes that are dialled by another name than they prove"
 	case is[*driver.AuthError](err):
 		return "give the password in TRIB_PASSWORD, or let --askpass ask for it; --user names an ACL user"
 	case is[*observe.SeedError](err), is[*unreachableError](err):
 		return "see whether the server runs there, and whether this host may connect to it"
+	}
+	return ""
+}
+
+// busHint comes before any other: nothing helps until the nodes reach each other.
+func busHint(err error) string {
+	if e, ok := errors.AsType[*apply.WaitError](err); ok && e.Bus {
+		return "let every node reach every other one's bus port (its port + 10000 unless cluster-port or an announced port says otherwise), " +
+			"which firewalls often forget; then "
 	}
 	return ""
 }

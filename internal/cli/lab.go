@@ -140,6 +140,9 @@ func (app *App) runLabUp(ctx context.Context, o *labUpOptions) error {
 	if err != nil {
 		return err
 	}
+	if a.encrypted {
+		return usage("the servers of a lab speak no TLS")
+	}
 	l, err := app.startLab(ctx, o, a)
 	if err != nil {
 		return err

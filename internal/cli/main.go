@@ -48,9 +48,13 @@ func (app *App) abandon() int {
 	if !app.begun.Load() {
 		return exitInterrupted
 	}
+	hint := hintPartial
+	if next := app.next.Load(); next != nil {
+		hint = *next
+	}
 	app.Terminal.Fail(ui.Failure{
 		Message: "stopped at once, in the middle of a change",
-		Hint:    hintPartial,
+		Hint:    hint,
 		Exit:    exitPartial,
 	})
 	return exitPartial
@@ -88,6 +92,9 @@ func (app *App) fail(cmd *cobra.Command, err error, args []string) int {
 // wantedFormat finds the format in a command line that could not be parsed.
 func wantedFormat(args []string) ui.Format {
 	for i, arg := range args {
+		if arg == "--" {
+			break
+		}
 		value, ok := strings.CutPrefix(arg, "--output=")
 		if !ok {
 			value, ok = strings.CutPrefix(arg, "-o")

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/pflag"
@@ -22,12 +23,15 @@ type moveOptions struct {
 	big          move.Policy
 	bigBytes     int64
 	bigMembers   int
+	finalise     move.Order
 	override     []string
 }
 
 func (o *moveOptions) addFlags(f *pflag.FlagSet) {
+	defer under(f, sectionMove)()
 	o.waitReplicas = 1
 	o.big = move.BigWarn
+	o.finalise = move.TargetFirst
 	f.Var(number{&o.pipeline, 1, 10000}, "pipeline", "most keys in one MIGRATE (default 100)")
 	f.Var(span{&o.timeout, time.Millisecond}, "timeout", "of one MIGRATE (default 5s, or a third of the node timeout)")
 	f.Var(number{&o.waitReplicas, 0, 1000}, "wait-replicas", "replicas of the target that must have each batch, where it has so many")
@@ -37,7 +41,8 @@ func (o *moveOptions) addFlags(f *pflag.FlagSet) {
 	f.Var(choice[move.Policy]{&o.big, []string{"warn", "skip", "move"}}, "big-keys", "what to do about big keys")
 	f.Var(size{&o.bigBytes}, "big-key-bytes", "memory from which a key is big (default 16M)")
 	f.Var(number{&o.bigMembers, 1, 1e9}, "big-key-members", "members from which a key is big (default 100000)")
-	f.Var(words{&o.override, overrides()}, "override", "obstacles that shall not keep it from starting")
+	f.Var(choice[move.Order]{&o.finalise, []string{"target", "source"}}, "finalise", "which end is told first that a slot has moved")
+	f.Var(words{&o.override, overrides()}, "override", "do not let `OBSTACLE` keep it from starting: "+strings.Join(overrides(), ", "))
 }
 
 // overrideHealth goes beside the obstacles of the engine.
@@ -64,7 +69,7 @@ func (o *moveOptions) apply() apply.Options {
 
 func (o *moveOptions) engine() move.Options {
 	m := move.Options{
-		Batch: o.pipeline, Timeout: o.timeout, MaxBlock: o.maxBlock, WaitReplicas: o.waitReplicas,
+		Batch: o.pipeline, Timeout: o.timeout, MaxBlock: o.maxBlock, WaitReplicas: o.waitReplicas, Finalise: o.finalise,
 		Big: move.BigKeys{Policy: o.big, Bytes: o.bigBytes, Members: int64(o.bigMembers)},
 	}
 	if o.waitReplicas == 0 {

@@ -8,7 +8,6 @@ import (
 
 	"github.com/trib-dev/trib/internal/ui"
 	"github.com/trib-dev/trib/pkg/cluster"
-	"github.com/trib-dev/trib/pkg/health"
 	"github.com/trib-dev/trib/pkg/observe"
 	"github.com/trib-dev/trib/pkg/plan"
 )
@@ -20,6 +19,9 @@ type reshardOptions struct {
 	from  []string
 	to    string
 	slots int
+	named cluster.SlotSet
+	keys  []string
+	asks  bool // for what is missing
 }
 
 func newReshardCmd(app *App, run func(context.Context, *reshardOptions) error) *cobra.Command {
@@ -28,17 +30,22 @@ func newReshardCmd(app *App, run func(context.Context, *reshardOptions) error) *
 		run = app.runReshard
 	}
 	cmd := &cobra.Command{
-		Use:     "reshard SEED --from NODE,NODE|all --to NODE --slots N",
+		Use:     "reshard SEED [--from A,B|all] [--to C] [--slots N]",
 		GroupID: groupSlots,
 		Short:   "Move slots to a master",
 		Long: `Moves exactly N slots with their keys to one master, under traffic. The sources
-give in proportion to what they have, their lowest-numbered slots first. A
-reshard that was interrupted is finished by trib resume, or by running it again.` +
+give in proportion to what they have, their lowest-numbered slots first. Or
+moves the slots that are named, by their numbers or by keys in them, each from
+the master that has it. What is not said is asked for. A reshard that was
+interrupted is finished by trib resume, or by running it again.` +
 			exitCodes(exitRefused, exitUsage, exitUnhealthy, exitStale, exitPartial, exitConflict, exitNoSeed, exitInterrupted),
 		Example: `  trib reshard 10.0.0.1:7000 --from all --to 10.0.0.4:7000 --slots 4096
-  trib reshard 10.0.0.1:7000 --from 3f9a,77c1 --to 0b2e --slots 100 --dry-run`,
+  trib reshard 10.0.0.1:7000 --from 3f9a,77c1 --to 0b2e --slots 100 --dry-run
+  trib reshard 10.0.0.1:7000 --to 0b2e --slots-list 5,7,100-200
+  trib reshard 10.0.0.1:7000 --to 0b2e --key '{user:1}' --key user:2`,
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(cmd *cobra.Command, args []string) error {
+			o.asks = app.asks(&o.changeOptions)
 			if err := o.complete(args); err != nil {
 				return err
 			}
@@ -49,8 +56,13 @@ reshard that was interrupted is finished by trib resume, or by running it again.
 	o.moveOptions.addFlags(cmd.Flags())
 	f := cmd.Flags()
 	f.Var(names{&o.from}, "from", "masters that give slots, or all")
-	f.StringVar(&o.to, "to", "", "master that gets them")
+	f.StringVar(&o.to, "to", "", "give them to `NODE`, a master")
 	f.Var(number{&o.slots, 1, cluster.SlotCount}, "slots", "how many slots to move, 1 to 16384")
+	f.Var(slotList{&o.named}, "slots-list", "which slots to move: 5,7,100-200; repeatable")
+	f.Var(texts{&o.keys}, "key", "move the slot of this key; repeatable")
+	// Keys that are on both sides are compared in any case.
+	f.Bool("replace", false, "")
+	f.MarkHidden("replace")
 	return cmd
 }
 
@@ -58,13 +70,16 @@ func (o *reshardOptions) complete(args []string) (err error) {
 	if o.seed, err = seedOf(args); err != nil {
 		return err
 	}
+	named := o.names()
 	switch {
-	case len(o.from) == 0:
+	case named && o.slots > 0:
+		return usage("--slots and --slots-list or --key contradict each other: how many, or which")
+	case len(o.from) == 0 && !named && !o.asks:
 		return usage("--from is missing: the masters that give slots, or all")
-	case o.to == "":
+	case o.to == "" && !o.asks:
 		return usage("--to is missing: the master that gets the slots")
-	case o.slots == 0:
-		return usage("--slots is missing: how many slots to move, 1 to %d", cluster.SlotCount)
+	case o.slots == 0 && !named && !o.asks:
+		return usage("--slots is missing: how many slots to move, 1 to %d (or which: --slots-list, --key)", cluster.SlotCount)
 	case slices.Contains(o.from, "all") && len(o.from) > 1:
 		return usage("--from all and --from with names contradict each other")
 	case slices.Contains(o.from, o.to):
@@ -72,6 +87,9 @@ func (o *reshardOptions) complete(args []string) (err error) {
 	}
 	return o.validate()
 }
+
+// names reports whether it is said which slots are to move.
+func (o *reshardOptions) names() bool { return !o.named.Empty() || len(o.keys) > 0 }
 
 func (app *App) runReshard(ctx context.Context, o *reshardOptions) error {
 	a, err := app.connect(ctx, o.seed.credentials)
@@ -83,12 +101,18 @@ func (app *App) runReshard(ctx context.Context, o *reshardOptions) error {
 		return err
 	}
 	observe.ForResume(ctx, a.reader(), s)
+	if err := app.askReshard(ctx, s, o); err != nil {
+		return err
+	}
 	wish, err := o.resolve(s)
 	if err != nil {
 		return err
 	}
 	p, err := plan.Reshard(s, wish)
 	if err != nil {
+		return err
+	}
+	if err := app.estimate(ctx, a, s, &p); err != nil {
 		return err
 	}
 	return app.deliver(ctx, change{
@@ -98,8 +122,17 @@ func (app *App) runReshard(ctx context.Context, o *reshardOptions) error {
 		apply:    o.moveOptions.apply(),
 		after:    ui.Check.Verdict,
 		resume:   "trib resume " + o.seed.addr.String(),
-		again:    "the same reshard with --slots %d moves the rest; trib resume " + o.seed.addr.String() + " only finishes what is open",
+		again:    o.again(),
 	})
+}
+
+// again says what moves the slots that a run had not begun.
+func (o *reshardOptions) again() string {
+	only := "; trib resume " + o.seed.addr.String() + " only finishes what is open"
+	if o.slots == 0 {
+		return "the same reshard moves the %d slots that are left" + only
+	}
+	return "the same reshard with --slots %d moves the rest" + only
 }
 
 // observeFit reads a cluster that must be fit for moving slots.
@@ -111,25 +144,21 @@ func (app *App) observeFit(ctx context.Context, a access, from seed) (cluster.St
 	if err := app.countForCheck(ctx, a, s); err != nil {
 		return s, err
 	}
-	var reasons []string
-	for _, f := range health.Blocking(health.Check(s)) {
-		reasons = append(reasons, string(f.Code)+": "+f.Summary)
+	if err := app.sameEncryption(ctx, a, s); err != nil {
+		return s, err
 	}
-	if reasons != nil {
-		return s, &hintError{&unfitError{reasons}, "trib check " + from.addr.String() + " shows what to do about it"}
-	}
-	return s, nil
+	return s, unfit(s, from.addr)
 }
 
 // resolve finds the nodes behind the names.
 func (o *reshardOptions) resolve(s cluster.State) (plan.ReshardOptions, error) {
-	wish := plan.ReshardOptions{Slots: o.slots}
+	wish := plan.ReshardOptions{Slots: o.slots, Named: o.named, Keys: o.keys}
 	to, err := s.Find(o.to)
 	if err != nil {
 		return wish, err
 	}
 	wish.To = to.ID
-	if o.from[0] == "all" {
+	if slices.Contains(o.from, "all") {
 		return wish, nil
 	}
 	for _, name := range o.from {

@@ -2,10 +2,14 @@ package cli
 
 import (
 	"context"
+	"errors"
+	"slices"
 
 	"github.com/spf13/cobra"
 
+	"github.com/trib-dev/trib/internal/journal"
 	"github.com/trib-dev/trib/internal/ui"
+	"github.com/trib-dev/trib/pkg/cluster"
 	"github.com/trib-dev/trib/pkg/observe"
 	"github.com/trib-dev/trib/pkg/plan"
 )
@@ -27,7 +31,8 @@ func newResumeCmd(app *App, run func(context.Context, *resumeOptions) error) *co
 		Short:   "Finish slot moves that were interrupted",
 		Long: `Finishes every slot move that was interrupted, whoever began it and from
 whatever host: what the nodes say is all it needs. A slot always goes on to the
-node that it was on its way to.` +
+node that it was on its way to. Where the journals of this host tell of a plan
+that was interrupted and still fits, what it had not begun is done too.` +
 			exitCodes(exitRefused, exitUsage, exitUnhealthy, exitStale, exitPartial, exitConflict, exitNoSeed, exitInterrupted),
 		Example: `  trib resume 10.0.0.1:7000
   trib resume 10.0.0.1:7000 --dry-run`,
@@ -60,20 +65,98 @@ func (app *App) runResume(ctx context.Context, o *resumeOptions) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	p, err := plan.Resume(s)
+	open, err := plan.Resume(s)
 	if err != nil {
 		return err
 	}
-	if len(p.Steps) == 0 {
-		app.Terminal.Text(func(p *ui.Page) { p.Line("[OK] nothing to resume") })
-		return app.Terminal.Result(ui.Outcome{Schema: ui.Schema, Command: "resume", Plan: p})
+	if run, found := app.interrupted(o.journalOptions, s); found {
+		c, whole, err := app.continuation(ctx, a, o, run, open)
+		if err != nil {
+			return err
+		}
+		if whole {
+			return app.deliver(ctx, c)
+		}
 	}
-	return app.deliver(ctx, change{
+	if len(open.Steps) == 0 {
+		return app.nothing("resume", "resume", open)
+	}
+	return app.deliver(ctx, o.change(a, open, s))
+}
+
+func (o *resumeOptions) change(a access, p plan.Plan, s cluster.State) change {
+	return change{
 		command: "resume", options: &o.changeOptions, access: a, plan: p, state: s,
-		show:     ui.ResumePlan{Plan: p}.Text,
+		show:     ui.ResumePlan{Plan: p, State: s}.Text,
 		question: "Do you want to finish these moves (yes/no)? ",
 		apply:    o.moveOptions.apply(),
 		after:    ui.Check.Verdict,
 		resume:   "trib resume " + o.seed.addr.String(),
+	}
+}
+
+// interrupted is the newest run on this host that changed the cluster, where it
+// did not come to its end. Runs that only finished what was open do not count.
+func (app *App) interrupted(o journalOptions, s cluster.State) (journal.Run, bool) {
+	run, found := app.latest(o, s)
+	return run, found && unfinished(run)
+}
+
+func (app *App) latest(o journalOptions, s cluster.State) (journal.Run, bool) {
+	return app.earlier(o, func(r journal.Run) bool {
+		worked := r.End == nil || r.End.Exit == exitOK || unfinished(r)
+		return worked && r.Plan.Kind != plan.KindResume && r.Concerns(s)
 	})
+}
+
+// unfinished reports whether a run was cut off, or stopped part-way.
+func unfinished(r journal.Run) bool {
+	return r.End == nil || r.End.Exit == exitPartial || r.End.Exit == exitConflict
+}
+
+// continuation is the rest of an interrupted run, where its whole plan still
+// fits; where it does not, only what is open can be finished, and it says why.
+func (app *App) continuation(ctx context.Context, a access, o *resumeOptions, run journal.Run, open plan.Plan) (change, bool, error) {
+	s, err := app.observeFor(ctx, a, run.Plan)
+	if err != nil {
+		return change{}, false, err
+	}
+	c := o.change(a, run.Plan, s)
+	c.question = "Do you want to finish this plan (yes/no)? "
+	if c.done() {
+		return c, false, nil
+	}
+	obstacle := app.admit(run.Plan, s)
+	if foreign := beside(run.Plan, open); obstacle == nil && foreign != "" {
+		obstacle = errors.New(foreign + " was begun by somebody else, and is finished first")
+	}
+	if obstacle != nil {
+		app.Terminal.Text(func(p *ui.Page) {
+			p.Line("*** The plan that %s began at %s is not continued: %v", run.Holder, ui.Time(run.Begun), obstacle)
+		})
+		return c, false, nil
+	}
+	return c, true, nil
+}
+
+// beside is a step to finish open slots that no move of a plan does on its way.
+func beside(p, open plan.Plan) string {
+	for _, o := range open.Steps {
+		part := slices.ContainsFunc(p.Steps, func(s plan.Step) bool {
+			return s.Action == plan.MoveSlots && o.Slots.Minus(s.Slots).Empty() && isPart(o, s)
+		})
+		if !part {
+			return open.Describe(o)
+		}
+	}
+	return ""
+}
+
+// isPart reports whether a step to finish open slots is what a move of them
+// would do: move them the same way, or clear what is left of that.
+func isPart(o, move plan.Step) bool {
+	if o.Action == plan.CloseSlots {
+		return o.Node == move.From || o.Node == move.To
+	}
+	return o.Action == plan.MoveSlots && o.From == move.From && o.To == move.To
 }

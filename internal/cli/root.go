@@ -18,17 +18,25 @@ type globalOptions struct {
 	uri           string
 	askPass       bool
 	noAuthWarning bool
+	connect       connectOptions
 }
 
 func (o *globalOptions) addFlags(f *pflag.FlagSet) {
 	o.output = ui.Table
-	f.VarP(choice[ui.Format]{&o.output, ui.Formats()}, "output", "o", "form of the result")
-	f.BoolVar(&o.noColor, "no-color", false, "no colours (also: NO_COLOR)")
-	f.StringVarP(&o.pass, "pass", "a", "", "password; better in TRIB_PASSWORD, where other users cannot see it")
-	f.StringVar(&o.user, "user", "", "ACL user")
-	f.StringVarP(&o.uri, "uri", "u", "", "user and password as redis://user:password@host:port")
+	o.addOutputFlags(f)
+	defer under(f, sectionConnect)()
+	f.StringVarP(&o.pass, "pass", "a", "", "the `PASSWORD`; better in TRIB_PASSWORD, where other users cannot see it")
+	f.StringVar(&o.user, "user", "", "the ACL user is `NAME`")
+	f.StringVarP(&o.uri, "uri", "u", "", "take user and password from `URL`: redis://user:password@host:port")
 	f.BoolVar(&o.askPass, "askpass", false, "ask for the password")
 	f.BoolVar(&o.noAuthWarning, "no-auth-warning", false, "do not warn of a password on the command line")
+	o.connect.addFlags(f)
+}
+
+func (o *globalOptions) addOutputFlags(f *pflag.FlagSet) {
+	defer under(f, sectionOutput)()
+	f.VarP(choice[ui.Format]{&o.output, ui.Formats()}, "output", "o", "form of the result")
+	f.BoolVar(&o.noColor, "no-color", false, "no colours (also: NO_COLOR)")
 }
 
 const rootLong = `trib administers Redis Cluster and Valkey clusters: it creates them, checks
@@ -44,6 +52,7 @@ Environment:
   TRIB_PASSWORD   password (also TRIB_AUTH, VALKEYCLI_AUTH, REDISCLI_AUTH)
   TRIB_USER       ACL user
   TRIB_YES=1      as --yes (also VALKEYCLI_CLUSTER_YES, REDISCLI_CLUSTER_YES)
+  TRIB_STATE_DIR  as --state-dir
   NO_COLOR        as --no-color`
 
 func newRoot(app *App) *cobra.Command {
@@ -63,32 +72,49 @@ func newRoot(app *App) *cobra.Command {
 	root.SetGlobalNormalizationFunc(normalize)
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return flagError(err) })
 	root.SetHelpCommand(newHelpCmd())
+	root.SetHelpFunc(func(c *cobra.Command, _ []string) { writeHelp(c.OutOrStdout(), c) })
+	root.CompletionOptions.DisableDefaultCmd = true
 	app.global.addFlags(root.PersistentFlags())
 	root.AddGroup(
 		&cobra.Group{ID: groupBuild, Title: "Build:"},
 		&cobra.Group{ID: groupSlots, Title: "Slots:"},
+		&cobra.Group{ID: groupPlans, Title: "Plans:"},
 		&cobra.Group{ID: groupHealth, Title: "Health:"},
+		&cobra.Group{ID: groupTopology, Title: "Topology:"},
+		&cobra.Group{ID: groupNodes, Title: "Nodes:"},
 		&cobra.Group{ID: groupMore, Title: "More:"},
 	)
 	root.AddCommand(
 		newCreateCmd(app, nil), newReshardCmd(app, nil), newResumeCmd(app, nil),
-		newCheckCmd(app, nil), newInfoCmd(app, nil),
-		newLabCmd(app), newKeySlotCmd(app), newVersionCmd(app),
+		newRebalanceCmd(app, nil), newDrainCmd(app, nil),
+		newPlanCmd(app), newApplyCmd(app, nil), newUndoCmd(app, nil), newStatusCmd(app, nil),
+		newCheckCmd(app, nil), newExplainCmd(app), newInfoCmd(app, nil),
+		newAddNodeCmd(app, nil), newDelNodeCmd(app, nil),
+		newReplicateCmd(app, nil), newFailoverCmd(app, nil), newForgetCmd(app, nil),
+		newCallCmd(app, nil), newLabCmd(app), newKeySlotCmd(app), newVersionCmd(app), newCompletionCmd(),
 	)
+	app.completeFlags(root)
 	return root
 }
 
 // The groups of commands in the help.
 const (
-	groupBuild  = "build"
-	groupSlots  = "slots"
-	groupHealth = "health"
-	groupMore   = "more"
+	groupBuild    = "build"
+	groupSlots    = "slots"
+	groupPlans    = "plans"
+	groupHealth   = "health"
+	groupTopology = "topology"
+	groupNodes    = "nodes"
+	groupMore     = "more"
 )
 
 // begin is what every command does first.
-func (app *App) begin(*cobra.Command, []string) error {
+func (app *App) begin(cmd *cobra.Command, args []string) error {
+	app.line = commandLine(cmd, args)
 	app.Terminal.Format = app.global.output
+	if app.global.connect.timeout > connectLimit {
+		return usage("--connect-timeout: want at most %v", connectLimit)
+	}
 	if app.global.noColor {
 		app.Terminal.NoColor()
 	}

@@ -34,9 +34,7 @@ func parseSeed(text string) (seed, error) {
 
 func parseURL(scheme, text string) (seed, error) {
 	switch scheme {
-	case "redis", "valkey":
-	case "rediss", "valkeys":
-		return seed{}, usage("%s:// addresses: TLS is not supported yet", scheme)
+	case "redis", "valkey", "rediss", "valkeys":
 	default:
 		return seed{}, usage("address that is a URL: want redis://user:password@host:port")
 	}
@@ -53,7 +51,7 @@ func parseURL(scheme, text string) (seed, error) {
 		return seed{}, &usageError{err}
 	}
 	password, _ := u.User.Password()
-	return seed{addr, config.Credentials{User: u.User.Username(), Password: config.Secret(password)}}, nil
+	return seed{addr, config.Credentials{User: u.User.Username(), Password: config.Secret(password), TLS: strings.HasSuffix(scheme, "ss") || scheme == "valkeys"}}, nil
 }
 
 // seedOf reads the one node that a command works with: one word, or a host and
@@ -68,6 +66,17 @@ func seedOf(args []string) (seed, error) {
 		return seed{}, usage("too many arguments: want one SEED, got %d words", len(args))
 	}
 	return parseSeed(args[0])
+}
+
+// seedBefore reads the node that a command works with first, and returns what
+// comes after it.
+func seedBefore(args []string) (seed, []string, error) {
+	n := min(1, len(args))
+	if len(args) > 1 && isHostAndPort(args[0], args[1]) {
+		n = 2
+	}
+	s, err := seedOf(args[:n])
+	return s, args[n:], err
 }
 
 func isHostAndPort(host, port string) bool {
@@ -94,7 +103,7 @@ func seedsOf(args []string) ([]cluster.Addr, config.Credentials, error) {
 		}
 		seen[key] = arg
 		if s.credentials != (config.Credentials{}) && shared != (config.Credentials{}) && s.credentials != shared {
-			return nil, shared, usage("addresses with different credentials: all nodes of a cluster have the same")
+			return nil, shared, usage("addresses with different credentials, or with and without TLS: all nodes of a cluster have the same")
 		}
 		shared = s.credentials.Or(shared)
 		addrs = append(addrs, s.addr)

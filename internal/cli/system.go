@@ -27,6 +27,7 @@ func System(in, out, err *os.File, getenv func(string) string) *App {
 		Err:    styleOf(env, err),
 		ErrTTY: errTTY,
 		Width:  func() int { return width(err) },
+		Height: func() int { return height(err) },
 	})
 	return &App{
 		Terminal: terminal,
@@ -58,6 +59,14 @@ func width(f *os.File) int {
 	return columns
 }
 
+func height(f *os.File) int {
+	_, lines, err := term.GetSize(int(f.Fd()))
+	if err != nil {
+		return 24
+	}
+	return lines
+}
+
 // signals are those that ask trib to stop. A reader of its output that goes away
 // does not: trib reshard | head must not end in the middle of a batch.
 func signals() <-chan os.Signal {
@@ -67,8 +76,10 @@ func signals() <-chan os.Signal {
 	return c
 }
 
-func dialReal(c config.Credentials) driver.Dialer {
-	return goredis.New(goredis.Options{Username: c.User, Password: c.Password.Reveal()})
+func dialReal(c config.Connection) driver.Dialer {
+	return goredis.New(goredis.Options{
+		Username: c.User, Password: c.Password.Reveal(), TLS: c.Encryption, ConnectTimeout: c.Timeout,
+	})
 }
 
 func holder() string {

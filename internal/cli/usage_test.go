@@ -2,6 +2,8 @@ package cli
 
 import (
 	"encoding/json"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -58,11 +60,30 @@ func TestUsageErrors(t *testing.T) {
 		{"check a,b:7000", "host"},
 		{"check nosuch::name:7000", "IPv6"},
 		{"check http://h:7000", "redis://"},
-		{"check rediss://h:7000", "TLS"},
+		{"check h:7000 --cacert ca.pem", "--tls"},
+		{"check h:7000 --insecure", "--tls"},
+		{"check h:7000 --tls --cacert /nonexistent/ca.pem", "--cacert"},
+		{"check rediss://h:7000 --cacertdir /nonexistent", "--cacertdir"},
+		{"check h:7000 --tls --cacert /dev/null", "--cacert"},
+		{"check h:7000 --tls --cert c.pem", "--key"},
+		{"check h:7000 --tls --cert /nonexistent/c --key /nonexistent/k", "--cert"},
+		{"check h:7000 --connect-timeout 0", "--connect-timeout"},
+		{"check h:7000 -t -1", "--connect-timeout"},
+		{"check h:7000 -t 1.2.3", "--connect-timeout"},
+		{"check h:7000 -t 0x10", "--connect-timeout"},
+		{"check h:7000 -t 11m", "--connect-timeout"},
+		{"version --connect-timeout soon", "--connect-timeout"},
 		{"check redis://h:7000/3", "redis://"},
 		{"check redis://h:7000?db=3", "redis://"},
 		{"check redis://", "host"},
 		{"check h:1 -u h2:", "port"},
+
+		{"check h:1 --zone h", "HOST=NAME"},
+		{"check h:1 --zone =a", "HOST=NAME"},
+		{"check h:1 --zone h=", "HOST=NAME"},
+		{"check h:1 --zone h=a --zone h=b", "h is in a already"},
+		{"explain no-such-code", `"no-such-code"`},
+		{"explain handshake open-slots", "one code"},
 
 		{"create", "no nodes"},
 		{"create h:1 h:2 h:1", "h:1 stands twice"},
@@ -81,6 +102,36 @@ func TestUsageErrors(t *testing.T) {
 		{"create h:1 --no-lock --break-lock", "--no-lock and --break-lock"},
 		{"create h:1 --progress loud", "--progress"},
 		{"create redis://a:b@h:1 redis://c:d@h:2", "credentials"},
+		{"create h:1 h:2 --replicas 2", "2 nodes cannot give any master 2 replicas"},
+		{"create h:1 --zone h", "HOST=ZONE"},
+		{"create h:1 --zone =a", "HOST=ZONE"},
+		{"create h:1 --zone h=", "HOST=ZONE"},
+		{"create h:1 --zone i=a", "no node is on host i"},
+		{"create h:1 i:1 --zone h=a", "host i has no zone"},
+		{"create h:1 H:2 --zone h=a --zone h=b", `host h into "a" and into "b"`},
+		{"create h:1 h:2 --replica-of h:2", "REPLICA=MASTER"},
+		{"create h:1 h:2 --replica-of h:2=h:3", "--replica-of names h:3"},
+		{"create h:1 h:2 --replica-of h:3=h:2", "--replica-of names h:3"},
+		{"create h:1 h:2 --replica-of h:2=h", "--replica-of: address"},
+		{"create h:1 h:2 --replica-of h:2=h:2", "h:2 cannot be a replica of itself"},
+		{"create h:1 h:2 --replica-of h:2=h:1 --replica-of h:2=h:1", "--replica-of names h:2 twice"},
+		{"create h:1 h:2 --replica-of h:2=h:1 --replica-of h:1=h:2", "is to be a replica of"},
+		{"create h:1 h:2 --replica-of h:2=h:1 --slots h:2=5", "h:2 is to be a replica of h:1 and to have slots"},
+		{"create h:1 h:2 --replica-of h:2=h:1 --weight h:2=5", "h:2 is to be a replica of h:1 and to have a weight"},
+		{"create h:1 h:2 --slots 5", "MASTER=RANGES"},
+		{"create h:1 h:2 --slots h:1=x", "--slots h:1=x"},
+		{"create h:1 h:2 --slots h:1=5-4", "--slots h:1=5-4"},
+		{"create h:1 h:2 --slots h:1=16384", "--slots h:1=16384"},
+		{"create h:1 h:2 --slots h:3=1", "--slots names h:3"},
+		{"create h:1 h:2 --slots h:1=1 --slots H:1=2", "--slots names h:1 twice"},
+		{"create h:1 h:2 --slots h:1=0-5 --slots h:2=5-16383", "slots 5 are wanted for h:2 and for another master"},
+		{"create h:1 h:2 --slots h:1=0-5 --slots h:2=7-16383", "slots 6 are left over"},
+		{"create h:1 h:2 --slots h:1=0-16383", "0 slots left"},
+		{"create h:1 h:2 --slots h:1=5 --weight h:1=5", "slots 5 and a share by weight"},
+		{"create h:1 h:2 --weight h:1=0", "--weight h:1=0"},
+		{"create h:1 h:2 --weight h:1=1.5", "--weight h:1=1.5"},
+		{"create h:1 h:2 --weight h:1=10001", "--weight h:1=10001"},
+		{"create h:1 h:2 --weight h:1=1 --weight h:2=1 --replicas 1", "2 nodes cannot give each of 2 masters that are named 1 replica"},
 
 		{"reshard h:1 --to b --slots 1", "--from"},
 		{"reshard h:1 --from a --slots 1", "--to"},
@@ -119,9 +170,93 @@ func TestUsageErrors(t *testing.T) {
 		{reshard + "--slots 1 --yes --dry-run", "--yes and --dry-run"},
 		{"resume h:1 --slots 3", "--slots"},
 
+		{"call", "SEED"},
+		{"call h:1", "CMD"},
+		{"call h 1", "CMD"},
+		{"call h ping", "host:port"},
+		{"call h:1 ping --only-masters --only-replicas", "--only-masters and --only-replicas"},
+		{"call h:1 ping --only-masters --node a", "--node"},
+		{"call h:1 ping --node a,", "--node"},
+		{"call h:1 ping --timeout 0", "--timeout"},
+		{"call h:1 ping --slots 3", "--slots"},
+		{"call h:1 set k -x", "-x"},
+		{"call h:1 set k --cluster", "--cluster"},
+		{"call h:1 monitor", "MONITOR cannot be called"},
+		{"call h:1 Subscribe c", "SUBSCRIBE cannot be called"},
+		{"call h:1 psync ? -1", "PSYNC cannot be called"},
+		{"call h:1 client reply off", "CLIENT REPLY cannot be called"},
+
+		{"add-node", "NEW"},
+		{"add-node h:1", "NEW"},
+		{"add-node h:1 h:1", "h:1 stands twice"},
+		{"add-node h:1 h 2", "host:port"},
+		{"add-node h:1 h:2 --master-id a", "--replica"},
+		{"add-node h:1 h:2 --zone h", "--zone"},
+		{"add-node h:1 h:2 --zone h=a --zone h=b", "--zone"},
+		{"add-node h:1 h:2 --wait-timeout 0s", "--wait-timeout"},
+		{"add-node h:1 h:2 --yes --dry-run", "--yes and --dry-run"},
+		{"add-node redis://a:b@h:1 redis://c:d@h:2", "credentials"},
+		{"del-node", "SEED"},
+		{"del-node h:1", "NODE"},
+		{"del-node h:1 a b", "too many arguments"},
+		{"del-node h:1 a --to b", "--drain"},
+		{"forget h:1", "NODE"},
+		{"forget h:1 a --to b", "--to"},
+		{"replicate h:1 a", "MASTER"},
+		{"replicate h:1 a a", "NODE and MASTER"},
+		{"failover h:1", "NODE"},
+		{"failover h:1 a --force --takeover", "--force and --takeover"},
+
+		{"reshard h:1 --to b", "--from"},
+		{"reshard h:1 --to b --from a", "--slots-list"},
+		{"reshard h:1 --key k", "--to"},
+		{"reshard h:1 --to b --key k --slots 1", "--slots and --slots-list or --key"},
+		{"reshard h:1 --to b --slots-list 5 --slots 1", "--slots and --slots-list or --key"},
+		{"reshard h:1 --to b --slots-list=", "--slots-list"},
+		{"reshard h:1 --to b --slots-list 16384", "--slots-list"},
+		{"reshard h:1 --to b --slots-list 7-5", "--slots-list"},
+		{"reshard h:1 --to b --slots-list 5,,7", "--slots-list"},
+		{"reshard h:1 --to b --slots-list -1", "--slots-list"},
+		{"reshard h:1 --to b --slots-list all", "--slots-list"},
+
+		{"rebalance", "SEED"},
+		{"rebalance h:1 --weight x", "--weight"},
+		{"rebalance h:1 --weight =1", "--weight"},
+		{"rebalance h:1 --weight x=", "--weight"},
+		{"rebalance h:1 --weight x=abc", "--weight"},
+		{"rebalance h:1 --weight x=-5", "--weight"},
+		{"rebalance h:1 --weight x=+5", "--weight"},
+		{"rebalance h:1 --weight x=1e3", "--weight"},
+		{"rebalance h:1 --weight x=NaN", "--weight"},
+		{"rebalance h:1 --weight x=1.2345678", "--weight"},
+		{"rebalance h:1 --weight x=1000001", "--weight"},
+		{"rebalance h:1 --weight x=1 y=abc", "--weight"},
+		{"rebalance h:1 --weight x=1 x=2", "names x twice"},
+		{"rebalance h:1 --weight x=1 y", "too many arguments"},
+		{"rebalance h:1 --weight x=1 --exclude x", "--weight and --exclude"},
+		{"rebalance h:1 --threshold -1", "--threshold"},
+		{"rebalance h:1 --threshold 101", "--threshold"},
+		{"rebalance h:1 --threshold 2%", "--threshold"},
+		{"rebalance h:1 --threshold=", "--threshold"},
+		{"rebalance h:1 --max-slots 0", "--max-slots"},
+		{"rebalance h:1 --max-slots 20000", "--max-slots"},
+		{"rebalance h:1 --exclude a,,b", "--exclude"},
+		{"rebalance h:1 --simulate --yes", "--yes and --dry-run"},
+		{"rebalance h:1 --use-empty-masters=perhaps", "--use-empty-masters"},
+
+		{"drain", "SEED"},
+		{"drain h:1", "NODE"},
+		{"drain h 1", "NODE"},
+		{"drain h:1 a b", "too many arguments"},
+		{"drain h 1 a b", "too many arguments"},
+		{"drain h a", "host:port"},
+		{"drain h:1 a --to a", "--to names the node a"},
+		{"drain h:1 a --to b,", "--to"},
+		{"drain h:1 a --yes --dry-run", "--yes and --dry-run"},
+
 		{"keyslot", "KEY"},
-		{"keyslot a b", "KEY"},
 		{"version 2", "version"},
+		{"lab up --tls", "TLS"},
 		{"lab up a b", "DIR"},
 		{"lab up --masters 0", "--masters"},
 		{"lab up --replicas x", "--replicas"},
@@ -195,13 +330,14 @@ func TestFlagTakesValueInAllCommandsOrInNone(t *testing.T) {
 func TestHelpOfEveryCommand(t *testing.T) {
 	eachCommand(tree(t), func(c *cobra.Command) {
 		path := strings.Fields(c.CommandPath())[1:]
-		if len(path) > 0 && path[0] == "completion" {
-			return
-		}
 		b := newBench(t)
 		b.want(b.run(append(path, "--help")...), exitOK)
-		b.wantOut("Exit codes:", "\nUsage:\n")
+		b.wantOut("\nUsage:\n", "\nConnection:\n", "\nOutput:\n", "\nExit codes:\n    0  ")
 		b.wantSilentErr()
+		if c.Short == "" || !strings.HasSuffix(strings.Split(c.Long, "\n\n")[0], ".") {
+			t.Errorf("%s: no purpose, or no sentence: %q", c.CommandPath(), c.Long)
+		}
+		everyFlagOnce(t, c, b.out.String())
 		if !c.HasSubCommands() {
 			b.wantOut("\nExamples:\n")
 		}
@@ -211,18 +347,41 @@ func TestHelpOfEveryCommand(t *testing.T) {
 			t.Errorf("help %v differs from %v --help", path, path)
 		}
 		for _, line := range strings.Split(help, "\n") {
-			if len(line) > 160 {
+			if len(line) > helpWidth {
 				t.Errorf("%s: line of %d characters: %s", c.CommandPath(), len(line), line)
 			}
 		}
 	})
 }
 
-func TestCompletionTouchesNothing(t *testing.T) {
-	for _, line := range []string{"__complete check h", "__complete reshard h:1 --to x", "completion bash"} {
-		b := newBench(t)
-		b.want(b.runLine(line), exitOK)
+// everyFlagOnce holds that each option is explained, in one section, and that
+// those of all commands stand in the sections of all commands.
+func everyFlagOnce(t *testing.T, c *cobra.Command, help string) {
+	t.Helper()
+	check := func(f *pflag.Flag) {
+		if f.Hidden {
+			return
+		}
+		if !slices.Contains(sections(), sectionOf(f)) || f.Usage == "" {
+			t.Errorf("%s: --%s is in section %q and is explained by %q", c.CommandPath(), f.Name, sectionOf(f), f.Usage)
+		}
+		if got := regexp.MustCompile("(?m)^ +(-., )?--"+f.Name+"( |$|\\[)").FindAllString(help, -1); len(got) != 1 {
+			t.Errorf("%s: --%s stands in the help %d times", c.CommandPath(), f.Name, len(got))
+		}
 	}
+	c.LocalFlags().VisitAll(check)
+	c.InheritedFlags().VisitAll(check)
+	c.Root().PersistentFlags().VisitAll(func(f *pflag.Flag) {
+		if s := sectionOf(f); s != sectionConnect && s != sectionOutput {
+			t.Errorf("--%s is everybody's, and in section %s", f.Name, s)
+		}
+	})
+}
+
+func TestHelpIsSorted(t *testing.T) {
 	b := newBench(t)
-	b.want(b.run("__complete", "check", "h:1", "-o", ""), exitOK)
+	b.want(b.runLine("help reshard"), exitOK)
+	b.wantOut("\nOptions:\n      --from ", "\nMoving slots:\n      --", "\nChange:\n      --break-lock")
+	b.want(b.runLine("call --help"), exitOK)
+	golden(t, "help-call.txt", b.out.String())
 }

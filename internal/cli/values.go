@@ -55,6 +55,9 @@ func (d span) parse(s string) (time.Duration, bool) {
 	if s == "" || s[0] < '0' || s[0] > '9' {
 		return 0, false
 	}
+	if d.bare == time.Second && strings.Trim(s, "0123456789.") == "" {
+		s += "s" // redis-cli's seconds may have decimals
+	}
 	if strings.Trim(s, "0123456789") != "" {
 		v, err := time.ParseDuration(s)
 		return v, err == nil
@@ -64,8 +67,11 @@ func (d span) parse(s string) (time.Duration, bool) {
 }
 
 func (d span) wanted() string {
-	if d.bare == time.Millisecond {
+	switch d.bare {
+	case time.Millisecond:
 		return "milliseconds or a time such as 5s, longer than 0"
+	case time.Second:
+		return "seconds or a time such as 500ms, longer than 0"
 	}
 	return "a time such as 90s or 2m, longer than 0"
 }
@@ -181,3 +187,22 @@ func (w words) String() string {
 }
 
 func (w words) Type() string { return strings.Join(w.known, ",") }
+
+// pairs is a flag of the form HOST=NAME that may be given several times.
+type pairs struct{ values map[string]string }
+
+func (p pairs) Set(s string) error {
+	host, name, ok := strings.Cut(s, "=")
+	if !ok || host == "" || name == "" {
+		return fmt.Errorf("want HOST=NAME")
+	}
+	if before, twice := p.values[host]; twice && before != name {
+		return fmt.Errorf("%s is in %s already", host, before)
+	}
+	p.values[host] = name
+	return nil
+}
+
+func (p pairs) String() string { return "" }
+
+func (p pairs) Type() string { return "HOST=NAME" }

@@ -1,8 +1,12 @@
 // Package config knows what the environment says: credentials, consent and
-// colour, under trib's names and under those of redis-cli and valkey-cli.
+// colour, under trib's names and under those of redis-cli and valkey-cli. It
+// holds what connections are made from, and keeps its secrets out of print.
 package config
 
-import "strings"
+import (
+	"path/filepath"
+	"strings"
+)
 
 // Env looks a variable up; a variable that is not set is empty.
 type Env func(name string) string
@@ -49,4 +53,26 @@ func (env Env) Unicode() bool {
 		}
 	}
 	return false
+}
+
+// StateDir is where trib keeps its journals on an operating system, by the
+// name that Go gives it; empty where the environment names no home.
+func (env Env) StateDir(goos string) string {
+	if dir := env("TRIB_STATE_DIR"); dir != "" {
+		return dir
+	}
+	if dir := env("XDG_STATE_HOME"); filepath.IsAbs(dir) {
+		return filepath.Join(dir, "trib")
+	}
+	home, place := "HOME", ".local/state"
+	switch goos {
+	case "darwin":
+		place = "Library/Application Support"
+	case "windows":
+		home, place = "LOCALAPPDATA", ""
+	}
+	if env(home) == "" {
+		return ""
+	}
+	return filepath.Join(env(home), place, "trib")
 }

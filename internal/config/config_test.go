@@ -90,3 +90,31 @@ func TestOr(t *testing.T) {
 		t.Errorf("%s %q", got.User, got.Password.Reveal())
 	}
 }
+
+func TestOrKeepsTLS(t *testing.T) {
+	if !(Credentials{User: "a"}).Or(Credentials{TLS: true}).TLS {
+		t.Error("TLS is lost")
+	}
+}
+
+func TestStateDir(t *testing.T) {
+	tests := []struct {
+		goos string
+		env  map[string]string
+		want string
+	}{
+		{"linux", nil, ""},
+		{"linux", map[string]string{"HOME": "/home/a"}, "/home/a/.local/state/trib"},
+		{"linux", map[string]string{"HOME": "/home/a", "XDG_STATE_HOME": "/state"}, "/state/trib"},
+		{"linux", map[string]string{"HOME": "/home/a", "XDG_STATE_HOME": "state"}, "/home/a/.local/state/trib"},
+		{"linux", map[string]string{"HOME": "/home/a", "XDG_STATE_HOME": "/state", "TRIB_STATE_DIR": "here"}, "here"},
+		{"darwin", map[string]string{"HOME": "/Users/a"}, "/Users/a/Library/Application Support/trib"},
+		{"windows", map[string]string{"HOME": "/x", "LOCALAPPDATA": "/local"}, "/local/trib"},
+	}
+	for _, tt := range tests {
+		env := Env(func(name string) string { return tt.env[name] })
+		if got := env.StateDir(tt.goos); got != tt.want {
+			t.Errorf("%s, %v: %q, want %q", tt.goos, tt.env, got, tt.want)
+		}
+	}
+}

@@ -40,9 +40,10 @@ func (s Secret) Redact(text string) string {
 type Credentials struct {
 	User     string
 	Password Secret
+	TLS      bool // they are for an encrypted connection: rediss://
 }
 
 // Or fills what c lacks from less important credentials.
 func (c Credentials) Or(less Credentials) Credentials {
-	return Credentials{User: cmp.Or(c.User, less.User), Password: cmp.Or(c.Password, less.Password)}
+	return Credentials{User: cmp.Or(c.User, less.User), Password: cmp.Or(c.Password, less.Password), TLS: c.TLS || less.TLS}
 }

@@ -22,19 +22,33 @@ func (n *Node) furnish(o Options) error {
 // config is a file and not a list of arguments because arguments, and so the
 // password, are shown to every user of the machine.
 func (n *Node) config(o Options) []string {
-	lines := []string{
-		fmt.Sprintf("port %d", n.port),
-		"bind " + n.lab.host,
+	lines := append(n.listen(o.TLS),
+		"bind "+n.lab.host,
 		"cluster-enabled yes",
 		"cluster-config-file nodes.conf",
 		"appendonly no",
 		`save ""`,
 		"daemonize no",
-	}
+	)
 	if o.Password != "" {
 		lines = append(lines, "requirepass "+quote(o.Password), "masterauth "+quote(o.Password))
 	}
 	return append(lines, o.Config...)
+}
+
+func (n *Node) listen(t *TLS) []string {
+	if t == nil {
+		return []string{fmt.Sprintf("port %d", n.port)}
+	}
+	return []string{
+		"port 0",
+		fmt.Sprintf("tls-port %d", n.port),
+		"tls-ca-cert-file " + quote(t.Authority),
+		"tls-cert-file " + quote(t.Certificate),
+		"tls-key-file " + quote(t.Key),
+		"tls-cluster yes",
+		"tls-replication yes",
+	}
 }
 
 // quote writes a value so that the server's configuration parser reads back

@@ -11,6 +11,7 @@ package lab
 import (
 	"cmp"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -39,8 +40,15 @@ type Options struct {
 	FirstPort int           // ports from here on; 0 takes free ports
 	Config    []string      // more lines for each configuration file, which win over the lab's own
 	Password  string        // of the default user, for clients and replicas
+	TLS       *TLS          // nil for plain connections
 	Detach    bool          // the servers outlive this program; otherwise they end with it
 	Timeout   time.Duration // until every server answers; default 20 s
+}
+
+// TLS makes servers speak TLS and nothing else, to clients and to each other.
+type TLS struct {
+	Authority, Certificate, Key string      // files
+	Client                      *tls.Config // how the lab looks whether a server answers
 }
 
 // Lab is a set of servers.
@@ -48,6 +56,7 @@ type Lab struct {
 	dir    string
 	host   string
 	detach bool
+	tls    *TLS
 	wait   time.Duration
 	nodes  []*Node
 
@@ -79,7 +88,7 @@ func create(o Options) (*Lab, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("lab in %s: %w", dir, err)
 	}
-	l := &Lab{dir: dir, host: host, detach: o.Detach, wait: cmp.Or(o.Timeout, defaultWait)}
+	l := &Lab{dir: dir, host: host, detach: o.Detach, tls: o.TLS, wait: cmp.Or(o.Timeout, defaultWait)}
 	return l, l.reserve()
 }
 

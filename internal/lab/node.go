@@ -231,10 +231,17 @@ func (n *Node) awaitAnswer(ctx context.Context) error {
 	return nil
 }
 
+func (n *Node) dial(ctx context.Context) (*resp.Conn, error) {
+	if n.lab.tls == nil {
+		return resp.Dial(ctx, n.Addr())
+	}
+	return resp.DialTLS(ctx, n.Addr(), n.lab.tls.Client)
+}
+
 // answers says whether the server is ready for commands. One that wants a
 // password is; one that still loads its data is not.
 func (n *Node) answers(ctx context.Context) bool {
-	conn, err := resp.Dial(ctx, n.Addr())
+	conn, err := n.dial(ctx)
 	if err != nil {
 		return false
 	}

@@ -21,7 +21,7 @@ func TestNoMutableGlobals(t *testing.T) {
 		if strings.HasSuffix(name, "_test.go") {
 			continue
 		}
-		f, err := parser.ParseFile(set, filepath.Join(root, name), nil, 0)
+		f, err := parser.ParseFile(set, filepath.Join(root, name), nil, parser.ParseComments)
 		if os.IsNotExist(err) {
 			continue // deleted in the work tree
 		}
@@ -50,6 +50,8 @@ func mutableGlobals(set *token.FileSet, files []*ast.File) []string {
 				for i, name := range spec.Names {
 					switch {
 					case name.Name == "_", isError(spec, i):
+					case isEmbedded(decl):
+						tables = append(tables, name.Name)
 					case isTable(spec, i):
 						tables = append(tables, name.Name)
 					default:
@@ -73,6 +75,13 @@ func mutableGlobals(set *token.FileSet, files []*ast.File) []string {
 // it is declared.
 func isError(spec *ast.ValueSpec, i int) bool {
 	return strings.HasPrefix(strings.ToLower(spec.Names[i].Name), "err") && i < len(spec.Values)
+}
+
+// isEmbedded reports whether a variable is a file of the repository.
+func isEmbedded(decl *ast.GenDecl) bool {
+	return decl.Doc != nil && slices.ContainsFunc(decl.Doc.List, func(c *ast.Comment) bool {
+		return strings.HasPrefix(c.Text, "//go:embed ")
+	})
 }
 
 func isTable(spec *ast.ValueSpec, i int) bool {

@@ -43,6 +43,32 @@ func (l *Lines) Password(ctx context.Context, question string) (string, error) {
 	return l.ask(ctx, question)
 }
 
+// Manner is by lines.
+func (l *Lines) Manner() Manner { return Linewise }
+
+// Line is the next line, spaces included.
+func (l *Lines) Line(ctx context.Context, question string) (string, error) {
+	return l.ask(ctx, question)
+}
+
+// Input is the next line, which check must accept: nobody is there to correct
+// it.
+func (l *Lines) Input(ctx context.Context, question string, check func(string) error) (string, error) {
+	line, err := l.ask(ctx, question)
+	if err != nil {
+		return "", err
+	}
+	return line, check(line)
+}
+
+// Select fails: there is nothing to choose on.
+func (l *Lines) Select(context.Context, string, []string) (int, error) { return 0, errNoScreen }
+
+// MultiSelect fails: there is nothing to choose on.
+func (l *Lines) MultiSelect(context.Context, string, []string) ([]int, error) {
+	return nil, errNoScreen
+}
+
 func (l *Lines) ask(ctx context.Context, question string) (string, error) {
 	io.WriteString(l.echo, question)
 	defer io.WriteString(l.echo, "\n")

@@ -128,3 +128,46 @@ func TestScript(t *testing.T) {
 		t.Error(s.Asked)
 	}
 }
+
+func TestLinesDoNotCorrect(t *testing.T) {
+	ctx := context.Background()
+	wrong := errors.New("wrong")
+	l := NewLines(strings.NewReader("7\n8\n"), io.Discard)
+	check := func(s string) error {
+		if s != "7" {
+			return wrong
+		}
+		return nil
+	}
+	if got, err := l.Input(ctx, "", check); got != "7" || err != nil {
+		t.Errorf("%q, %v", got, err)
+	}
+	if _, err := l.Input(ctx, "", check); !errors.Is(err, wrong) {
+		t.Error(err)
+	}
+	if _, err := l.Line(ctx, ""); !errors.Is(err, ErrNoInput) {
+		t.Error(err)
+	}
+	for _, p := range []Prompter{l, Nobody{}} {
+		if _, err := p.Select(ctx, "", nil); err == nil {
+			t.Errorf("%T chooses", p)
+		}
+		if _, err := p.MultiSelect(ctx, "", nil); err == nil {
+			t.Errorf("%T chooses", p)
+		}
+	}
+}
+
+func TestManners(t *testing.T) {
+	for want, prompters := range map[Manner][]Prompter{
+		Silent:   {Nobody{}},
+		Linewise: {&Lines{}, &Script{}, New(Stdio{}), New(Stdio{InTTY: true, ErrTTY: true, DumbTerminal: true})},
+		Visual:   {&Script{Screen: true}, New(Stdio{InTTY: true, ErrTTY: true})},
+	} {
+		for _, p := range prompters {
+			if got := p.Manner(); got != want {
+				t.Errorf("%T: %v, want %v", p, got, want)
+			}
+		}
+	}
+}

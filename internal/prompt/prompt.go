@@ -26,7 +26,36 @@ type Prompter interface {
 
 	// Password asks for a secret without showing it.
 	Password(ctx context.Context, question string) (string, error)
+
+	// Manner says which of the following suit whoever answers.
+	Manner() Manner
+
+	// Line asks for a line and returns it as it is.
+	Line(ctx context.Context, question string) (string, error)
+
+	// Input asks for a line until check has nothing against it.
+	Input(ctx context.Context, question string, check func(string) error) (string, error)
+
+	// Select lets one of the options be chosen, by its index.
+	Select(ctx context.Context, question string, options []string) (int, error)
+
+	// MultiSelect lets some of the options be chosen, one at least.
+	MultiSelect(ctx context.Context, question string, options []string) ([]int, error)
 }
+
+// Manner is how a prompter asks.
+type Manner int
+
+// Nobody answers, or lines are read from somebody who cannot be corrected, or
+// there is a screen on which to choose.
+const (
+	Silent Manner = iota
+	Linewise
+	Visual
+)
+
+// errNoScreen is a choice asked of a prompter that has no screen for it.
+var errNoScreen = errors.New("there is no screen to choose on")
 
 // Stdio is where to ask. In and Err are terminals where they say so.
 type Stdio struct {
@@ -49,7 +78,11 @@ func New(s Stdio) Prompter {
 	case !s.ErrTTY:
 		return Nobody{}
 	}
-	return terminal{in: s.In, err: s.Err, dumb: s.DumbTerminal, color: s.Color}
+	t := terminal{in: s.In, err: s.Err, color: s.Color}
+	if s.DumbTerminal {
+		t.lines = NewLines(s.In, s.Err)
+	}
+	return t
 }
 
 // Nobody answers nothing.
@@ -60,3 +93,20 @@ func (Nobody) Confirm(context.Context, string) (bool, error) { return false, Err
 
 // Password fails.
 func (Nobody) Password(context.Context, string) (string, error) { return "", ErrNoInput }
+
+// Manner is silent.
+func (Nobody) Manner() Manner { return Silent }
+
+// Line fails.
+func (Nobody) Line(context.Context, string) (string, error) { return "", ErrNoInput }
+
+// Input fails.
+func (Nobody) Input(context.Context, string, func(string) error) (string, error) {
+	return "", ErrNoInput
+}
+
+// Select fails.
+func (Nobody) Select(context.Context, string, []string) (int, error) { return 0, ErrNoInput }
+
+// MultiSelect fails.
+func (Nobody) MultiSelect(context.Context, string, []string) ([]int, error) { return nil, ErrNoInput }

@@ -17,23 +17,95 @@ import (
 // is the result's.
 type terminal struct {
 	in, err *os.File
-	dumb    bool
+	lines   *Lines // instead of survey, where the cursor's place cannot be asked for
 	color   func() bool
+}
+
+// longestList is how many options are shown at a time.
+const longestList = 15
+
+// Manner is visual, on a terminal that is able to.
+func (t terminal) Manner() Manner {
+	if t.lines != nil {
+		return Linewise
+	}
+	return Visual
 }
 
 // Confirm asks with survey. Ctrl-D and Enter alone mean the default, which is
 // no.
 func (t terminal) Confirm(ctx context.Context, question string) (bool, error) {
-	if t.dumb {
-		return NewLines(t.in, t.err).Confirm(ctx, question)
+	if t.lines != nil {
+		return t.lines.Confirm(ctx, question)
 	}
+	var yes bool
+	err := t.ask(ctx, &survey.Confirm{Message: spoken(question), Default: false}, &yes)
+	return err == nil && yes, err
+}
+
+// spoken is a question without the answers that it takes, which survey adds in
+// its own way.
+func spoken(question string) string {
+	for _, answers := range []string{" (type 'yes' to accept)", " (yes/no)"} {
+		question = strings.Replace(question, answers, "", 1)
+	}
+	return strings.TrimRight(question, ": ")
+}
+
+// ask puts a question to survey. Where it fails the answer must not be looked at:
+// survey may be left behind, and write it.
+func (t terminal) ask(ctx context.Context, question survey.Prompt, answer any, options ...survey.AskOpt) error {
 	core.DisableColor = !t.color() // survey has no other switch
-	ask := &survey.Confirm{Message: strings.TrimRight(question, ": "), Default: false}
-	return guarded(ctx, t, func() (bool, error) {
-		var yes bool
-		err := survey.AskOne(ask, &yes, survey.WithStdio(t.in, t.err, t.err))
-		return yes && err == nil, plain(err)
+	options = append(options, survey.WithStdio(t.in, t.err, t.err), survey.WithPageSize(longestList))
+	_, err := guarded(ctx, t, func() (struct{}, error) {
+		return struct{}{}, plain(survey.AskOne(question, answer, options...))
 	})
+	return err
+}
+
+// Line asks with survey, or by the line.
+func (t terminal) Line(ctx context.Context, question string) (string, error) {
+	return t.Input(ctx, question, func(string) error { return nil })
+}
+
+// Input asks again until check accepts the answer.
+func (t terminal) Input(ctx context.Context, question string, check func(string) error) (string, error) {
+	if t.lines != nil {
+		return t.lines.Input(ctx, question, check)
+	}
+	var answer string
+	err := t.ask(ctx, &survey.Input{Message: spoken(question)}, &answer,
+		survey.WithValidator(func(v any) error { return check(v.(string)) }))
+	if err != nil {
+		return "", err
+	}
+	return answer, nil
+}
+
+// Select shows the options as a list to move and type in.
+func (t terminal) Select(ctx context.Context, question string, options []string) (int, error) {
+	if t.lines != nil {
+		return t.lines.Select(ctx, question, options)
+	}
+	chosen := -1
+	if err := t.ask(ctx, &survey.Select{Message: spoken(question), Options: options}, &chosen); err != nil {
+		return -1, err
+	}
+	return chosen, nil
+}
+
+// MultiSelect shows the options as a list with boxes to tick.
+func (t terminal) MultiSelect(ctx context.Context, question string, options []string) ([]int, error) {
+	if t.lines != nil {
+		return t.lines.MultiSelect(ctx, question, options)
+	}
+	var chosen []int
+	err := t.ask(ctx, &survey.MultiSelect{Message: spoken(question), Options: options}, &chosen,
+		survey.WithValidator(survey.MinItems(1)))
+	if err != nil {
+		return nil, err
+	}
+	return chosen, nil
 }
 
 // Password reads without an echo.

@@ -3,6 +3,7 @@ package prompt
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -68,15 +69,19 @@ type result struct {
 	err error
 }
 
-// confirm asks in the background and keeps reading what survey writes after the
-// last expectation: a terminal that nobody reads blocks it.
 func (y *tty) confirm(ctx context.Context) (wait func() result) {
-	done := make(chan result, 1)
-	go func() {
-		yes, err := y.prompter().Confirm(ctx, question)
-		done <- result{yes, err}
-	}()
-	return func() result {
+	return asked(y, func(p Prompter) result {
+		yes, err := p.Confirm(ctx, question)
+		return result{yes, err}
+	})
+}
+
+// asked asks in the background and keeps reading what survey writes after the
+// last expectation: a terminal that nobody reads blocks it.
+func asked[R any](y *tty, ask func(Prompter) R) (wait func() R) {
+	done := make(chan R, 1)
+	go func() { done <- ask(y.prompter()) }()
+	return func() R {
 		y.t.Helper()
 		drained := make(chan struct{})
 		go func() { defer close(drained); y.console.ExpectEOF() }()
@@ -87,7 +92,7 @@ func (y *tty) confirm(ctx context.Context) (wait func() result) {
 			return r
 		case <-time.After(10 * time.Second):
 			y.t.Fatalf("no answer; screen:\n%s", y.screen)
-			return result{}
+			panic("unreachable")
 		}
 	}
 }
@@ -109,7 +114,7 @@ func TestTerminalConfirm(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			y := newTTY(t)
 			wait := y.confirm(context.Background())
-			y.await("(type 'yes' to accept) (y/N)")
+			y.await("Can I set the above configuration? (y/N)")
 			y.awaitRaw()
 			y.send(tt.keys)
 			if got := wait(); got.yes != tt.want.yes || !errors.Is(got.err, tt.want.err) {
@@ -117,6 +122,78 @@ func TestTerminalConfirm(t *testing.T) {
 			}
 			if strings.Contains(y.screen.String(), "\x1b[3") {
 				t.Error("coloured")
+			}
+		})
+	}
+}
+
+const (
+	down  = "\x1b[B"
+	enter = "\r"
+	space = " "
+	sorry = "Sorry, your reply was invalid" // what survey says before it asks again
+)
+
+// choice is what was chosen or typed.
+type choice struct {
+	indexes []int
+	text    string
+	err     error
+}
+
+func TestTerminalChoices(t *testing.T) {
+	options := []string{"10.0.0.1:7000 aaaa", "10.0.0.2:7000 bbbb", "10.0.0.3:7000 cccc"}
+	ctx := context.Background()
+	one := func(p Prompter) choice {
+		i, err := p.Select(ctx, "Which node?", options)
+		return choice{indexes: []int{i}, err: err}
+	}
+	some := func(p Prompter) choice {
+		chosen, err := p.MultiSelect(ctx, "Which node?", options)
+		return choice{indexes: chosen, err: err}
+	}
+	number := func(p Prompter) choice {
+		text, err := p.Input(ctx, "Which node?", func(s string) error {
+			if s != "7" {
+				return errors.New("want 7")
+			}
+			return nil
+		})
+		return choice{text: text, err: err}
+	}
+	tests := []struct {
+		name, keys string
+		ask        func(Prompter) choice
+		want       choice
+	}{
+		{"the first", enter, one, choice{indexes: []int{0}}},
+		{"the second", down + enter, one, choice{indexes: []int{1}}},
+		{"by typing", "ccc" + enter, one, choice{indexes: []int{2}}},
+		{"interrupted list", down + "\x03", one, choice{indexes: []int{-1}, err: ErrInterrupted}},
+		{"two of them", space + down + down + space + enter, some, choice{indexes: []int{0, 2}}},
+		{"none is asked again", enter + sorry + down + space + enter, some, choice{indexes: []int{1}}},
+		{"interrupted boxes", space + "\x03", some, choice{err: ErrInterrupted}},
+		{"a number", "7" + enter, number, choice{text: "7"}},
+		{"a wrong number is asked again", "8" + enter + sorry + "7" + enter, number, choice{text: "7"}},
+		{"interrupted number", "7\x03", number, choice{err: ErrInterrupted}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			y := newTTY(t)
+			wait := asked(y, tt.ask)
+			y.await("Which node?")
+			y.awaitRaw()
+			first, second, again := strings.Cut(tt.keys, sorry)
+			y.send(first)
+			if again {
+				y.await(sorry)
+				y.await("Which node?")
+				y.awaitRaw()
+				y.send(second)
+			}
+			got := wait()
+			if !slices.Equal(got.indexes, tt.want.indexes) || got.text != tt.want.text || !errors.Is(got.err, tt.want.err) {
+				t.Errorf("got %+v, want %+v; screen:\n%s", got, tt.want, y.screen)
 			}
 		})
 	}

@@ -70,7 +70,8 @@ func (n *Node) forget(p *peer) {
 	})
 }
 
-// remeet: since Valkey 8.1 a living node that is ignored introduces itself.
+// remeet: since Valkey 8.1 a living node that is ignored introduces itself, also
+// to one that was reset.
 func (n *Node) remeet(p *peer) {
 	m := n.c.nodeOf(p)
 	if m != nil && m.live() && m.rules.remeets && m.peer(n.self.id) != nil && n.peer(p.id) == nil {
@@ -151,6 +152,7 @@ func (n *Node) reset(hard bool) {
 	}
 	for _, p := range slices.Clone(n.peers[1:]) {
 		n.unlearn(p)
+		n.c.eventually(n.c.o.NodeTimeout, func() { n.remeet(p) })
 	}
 	n.self.slots = slotBits{}
 	clear(n.migrating)

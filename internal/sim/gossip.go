@@ -1,6 +1,8 @@
 package sim
 
 import (
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/trib-dev/trib/pkg/cluster"
@@ -42,6 +44,7 @@ type header struct {
 	config  uint64         // its config epoch, or its master's
 	claims  slotBits
 	known   []acquaintance
+	shunned map[cluster.NodeID]time.Time // nodes that were forgotten, until when
 }
 
 // acquaintance is what gossip says of a third node.
@@ -62,6 +65,9 @@ func (n *Node) header() *header {
 		if !p.handshake {
 			h.known = append(h.known, acquaintance{p.id, p.shard, p.addr})
 		}
+	}
+	if n.rules.passesForget {
+		h.shunned = maps.Clone(n.banned)
 	}
 	return h
 }
@@ -131,6 +137,7 @@ func (n *Node) hear(h *header, p *peer) bool {
 		changed = n.hearClaims(h, p) || changed
 		changed = n.resolveCollision(p) || changed
 	}
+	changed = n.hearForgotten(h) || changed
 	changed = n.hearGossip(h) || changed
 	return n.followGrandmaster() || changed
 }
@@ -239,6 +246,22 @@ func (n *Node) hearGossip(h *header) bool {
 	return changed
 }
 
+// hearForgotten forgets whom the sender has forgotten, for as long, but for
+// itself and its master. A node that has been met again is forgotten again.
+func (n *Node) hearForgotten(h *header) bool {
+	changed := false
+	for _, id := range slices.Sorted(maps.Keys(h.shunned)) {
+		until, p := h.shunned[id], n.peer(id)
+		if !n.rules.passesForget || p == nil || p == n.self || p == n.self.master || !n.c.now.Before(until) {
+			continue
+		}
+		n.unlearn(p)
+		n.banned[id] = until
+		changed = true
+	}
+	return changed
+}
+
 func (n *Node) isBanned(id cluster.NodeID) bool { return n.c.now.Before(n.banned[id]) }
 
 // followGrandmaster: a replica of a replica follows that one's master.
@@ -289,7 +312,6 @@ func (n *Node) shake(p *peer) {
 	} else {
 		p.id, p.handshake = m.self.id, false
 		p.shard = m.self.shard
-		delete(n.banned, p.id)
 	}
 	if m.peer(n.self.id) == nil {
 		m.meet(n.self.addr)

@@ -28,6 +28,10 @@ type rules struct {
 	// epochs until the process ends.
 	neverForgets bool
 
+	// Redis 7.2: a node that was told to forget another passes that on for as long
+	// as it shuns that one itself.
+	passesForget bool
+
 	// Redis 7.2: nodes know the shards, show them in CLUSTER NODES, and hand the
 	// slots of a demoted master to its successor.
 	shards bool
@@ -45,6 +49,7 @@ func rulesOf(s cluster.Server) rules {
 		valkey8: s.AtLeast("valkey", 8, 0), remeets: s.AtLeast("valkey", 8, 1), valkey9: s.AtLeast("valkey", 9, 0),
 		modern: modern, unclaimed: modern, neverForgets: modern && !valkey && !s.AtLeast("redis", 8, 0),
 		replicatesPurge: valkey || s.AtLeast("redis", 8, 0),
+		passesForget:    valkey || s.AtLeast("redis", 7, 2),
 		shards:          valkey || s.AtLeast("redis", 7, 2), dump: dumpVersion(s),
 	}
 }

@@ -18,9 +18,13 @@ func (s Style) cells() int {
 // bar draws the slots of one node against all 16384. Cells with slots of marked
 // are painted.
 func (s Style) bar(slots, marked cluster.SlotSet, paint func(string) string) string {
+	return s.barOf(s.cells(), slots, marked, paint)
+}
+
+func (s Style) barOf(cells int, slots, marked cluster.SlotSet, paint func(string) string) string {
 	var b, run strings.Builder
-	for cell := range s.cells() {
-		width := cluster.SlotCount / s.cells()
+	for cell := range cells {
+		width := cluster.SlotCount / cells
 		all := cluster.NewSlotSet(cluster.SlotRange{First: cell * width, Last: (cell+1)*width - 1})
 		glyph := s.glyph(slots.Intersect(all).Len(), width)
 		if !marked.Intersect(all).Empty() {
@@ -60,6 +64,16 @@ func (s Style) glyph(n, width int) string {
 }
 
 // ruler heads bars that begin behind a label of the given width.
-func (p *Page) ruler(label int) {
-	p.raw(p.style.dim(fmt.Sprintf("  %-*s  %-*d%d", label, "slots", p.style.cells()-5, 0, cluster.SlotCount-1)))
+func (p *Page) ruler(label int) { p.raw(p.style.dim(p.style.ruler(label))) }
+
+func (s Style) ruler(label int) string {
+	return fmt.Sprintf("  %-*s  %-*d%d", label, "slots", s.cells()-5, 0, cluster.SlotCount-1)
+}
+
+// branch leads from a master to its replica.
+func (s Style) branch() string {
+	if s.Unicode {
+		return "└─"
+	}
+	return "`-"
 }

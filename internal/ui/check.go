@@ -1,6 +1,7 @@
 package ui
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 
@@ -15,6 +16,7 @@ type Check struct {
 	Seed     string           `json:"seed"`
 	Healthy  bool             `json:"healthy"` // no finding is an error
 	Covered  int              `json:"slots_covered"`
+	Quorum   health.Quorum    `json:"quorum"`
 	Nodes    []Node           `json:"nodes"`
 	Findings []health.Finding `json:"findings"`
 }
@@ -28,27 +30,40 @@ func NewCheck(seed string, s cluster.State, found []health.Finding) Check {
 	return Check{
 		Schema: Schema, Command: "check", Seed: seed,
 		Healthy: !health.HasErrors(found), Covered: covered.Len(),
-		Nodes: Nodes(s), Findings: append([]health.Finding{}, found...),
+		Quorum: health.QuorumOf(s), Nodes: Nodes(s), Findings: append([]health.Finding{}, found...),
 	}
 }
 
 // Text writes how many keys there are, and the report.
 func (c Check) Text(p *Page) {
 	p.keyLines(c.Nodes)
-	c.Report(p)
+	c.heading(p)
+	c.stock(p)
+	c.quorum(p)
+	c.findings(p)
 }
 
 // Report writes what redis-trib reported, and then each finding.
 func (c Check) Report(p *Page) {
-	p.Line(">>> Performing Cluster Check (using node %s)", c.Seed)
-	for _, n := range c.Nodes {
-		p.block("", n)
-	}
+	c.heading(p)
 	c.Verdict(p)
 }
 
 // Verdict writes the report without the nodes.
 func (c Check) Verdict(p *Page) {
+	c.stock(p)
+	c.findings(p)
+}
+
+func (c Check) heading(p *Page) {
+	p.Line(">>> Performing Cluster Check (using node %s)", c.Seed)
+	for _, n := range c.Nodes {
+		p.block("", n)
+	}
+}
+
+// stock writes the lines that scripts look for.
+func (c Check) stock(p *Page) {
 	if c.has(health.Disagreement) || c.has(health.MultipleOwners) {
 		p.Line("[ERR] Nodes don't agree about configuration!")
 	} else {
@@ -61,7 +76,27 @@ func (c Check) Verdict(p *Page) {
 	} else {
 		p.Line("[ERR] Not all %d slots are covered by nodes.", cluster.SlotCount)
 	}
-	c.findings(p)
+}
+
+// quorum says what may fail before the cluster stops.
+func (c Check) quorum(p *Page) {
+	p.Line(">>> Check quorum...")
+	q := c.Quorum
+	mark := "[OK]"
+	switch {
+	case q.Alive < q.Majority:
+		mark = "[ERR]"
+	case q.MayFail == 0:
+		mark = "[WARNING]"
+	}
+	p.Line("%s %d of %s with slots answer, %d must; %s.", mark, q.Alive, count(int64(q.Voters), "master"), q.Majority, mayFail(q.MayFail))
+}
+
+func mayFail(n int) string {
+	if n == 0 {
+		return "none may fail"
+	}
+	return fmt.Sprintf("%d may fail at the same time", n)
 }
 
 func (c Check) has(code health.Code) bool {
@@ -101,8 +136,17 @@ func (c Check) findings(p *Page) {
 		return
 	}
 	p.Line(">>> Findings: %s", Tally(c.Findings))
-	for _, f := range c.Findings {
-		p.finding(f)
+	addrs := make(map[cluster.NodeID]string)
+	for _, n := range c.Nodes {
+		addrs[n.ID] = n.Addr.String()
+	}
+	for i, f := range c.Findings {
+		p.finding(f, addrs)
+		// What to do is said once for several findings of a kind.
+		if i+1 == len(c.Findings) || c.Findings[i+1].Code != f.Code || c.Findings[i+1].Remedy != f.Remedy {
+			p.Line("    -> %s", f.Remedy)
+			p.Line("    see: trib explain %s", f.Code)
+		}
 	}
 }
 
@@ -119,16 +163,40 @@ func Tally(found []health.Finding) string {
 	return count(errors, "error") + ", " + count(warnings, "warning")
 }
 
-func (p *Page) finding(f health.Finding) {
+// shown is how much of a list is printed; JSON has all of it.
+const shown = 8
+
+func (p *Page) finding(f health.Finding, addrs map[cluster.NodeID]string) {
 	mark := "[WARNING]"
 	if f.Severity == health.Error {
 		mark = "[ERR]"
 	}
 	p.Line("%s %s: %s", mark, f.Code, f.Summary)
-	for _, e := range f.Evidence {
-		p.Line("    %s", e)
+	if len(f.Nodes) > 1 {
+		p.Line("    nodes: %s", some(named(f.Nodes, addrs), ", "))
 	}
-	if f.Remedy != "" {
-		p.Line("    -> %s", f.Remedy)
+	for _, line := range f.Evidence[:min(len(f.Evidence), shown)] {
+		p.Line("    %s", line)
 	}
+	if more := len(f.Evidence) - shown; more > 0 {
+		p.Line("    and %d more of this kind", more)
+	}
+}
+
+func named(nodes []cluster.NodeID, addrs map[cluster.NodeID]string) []string {
+	names := make([]string, len(nodes))
+	for i, id := range nodes {
+		if names[i] = addrs[id]; names[i] == "" {
+			names[i] = id.Short()
+		}
+	}
+	return names
+}
+
+// some joins what there is of a list, as far as it is shown.
+func some(list []string, sep string) string {
+	if len(list) <= shown {
+		return strings.Join(list, sep)
+	}
+	return fmt.Sprintf("%s and %d more", strings.Join(list[:shown], sep), len(list)-shown)
 }

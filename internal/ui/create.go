@@ -2,6 +2,7 @@ package ui
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/trib-dev/trib/pkg/cluster"
 	"github.com/trib-dev/trib/pkg/plan"
@@ -16,8 +17,7 @@ type CreatePlan struct {
 func (v CreatePlan) Text(p *Page) {
 	p.Line(">>> Performing hash slots allocation on %d nodes...", len(v.Plan.Nodes))
 	for i, s := range v.steps(plan.AssignSlots) {
-		r := s.Slots.Ranges()[0]
-		p.Line("Master[%d] -> Slots %d - %d", i, r.First, r.Last)
+		p.Line("Master[%d] -> Slots %s", i, spaced(s.Slots))
 	}
 	for _, s := range v.steps(plan.Replicate) {
 		p.Line("Adding replica %s to %s", v.Plan.Addr(s.Node), v.Plan.Addr(s.Master))
@@ -27,9 +27,19 @@ func (v CreatePlan) Text(p *Page) {
 		p.block("", n)
 	}
 	p.Blank()
-	v.layout(p)
+	v.trees(p)
 	p.Blank()
+	v.places(p)
 	p.remarks(v.Plan)
+}
+
+// spaced is "0 - 99, 200 - 200".
+func spaced(s cluster.SlotSet) string {
+	parts := make([]string, len(s.Ranges()))
+	for i, r := range s.Ranges() {
+		parts[i] = fmt.Sprintf("%d - %d", r.First, r.Last)
+	}
+	return strings.Join(parts, ", ")
 }
 
 func (v CreatePlan) steps(a plan.Action) []plan.Step {
@@ -82,19 +92,6 @@ func (v CreatePlan) nodes() []Node {
 		out[i] = node
 	}
 	return out
-}
-
-func (v CreatePlan) layout(p *Page) {
-	masters := v.steps(plan.AssignSlots)
-	width := 0
-	for _, s := range masters {
-		width = max(width, len(v.Plan.Addr(s.Node).String()))
-	}
-	p.ruler(width)
-	for _, s := range masters {
-		bar := p.style.bar(s.Slots, s.Slots, p.style.good)
-		p.raw(fmt.Sprintf("  %-*s  %s  %s", width, Safe(v.Plan.Addr(s.Node).String()), bar, Safe(s.Slots.String())))
-	}
 }
 
 // remarks adds why the plan is as it is, and what could not be had.

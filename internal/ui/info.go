@@ -35,9 +35,11 @@ func totals(nodes []Node) (masters int, keys int64) {
 	return masters, keys
 }
 
-// Text writes redis-trib's lines and then a table of all nodes.
+// Text writes redis-trib's lines, then what each master has, and then a table of
+// all nodes.
 func (v Info) Text(p *Page) {
 	p.keyLines(v.Nodes)
+	v.masterTable(p)
 	p.Blank()
 	v.nodeTable(p)
 	for _, n := range v.Nodes {
@@ -45,6 +47,33 @@ func (v Info) Text(p *Page) {
 			p.Line("[WARNING] %s does not answer: %s", n.Addr, n.Unreachable)
 		}
 	}
+}
+
+// masterTable shows where each master's slots are, and what stands in them.
+func (v Info) masterTable(p *Page) {
+	ruler := fmt.Sprintf("%-*d%d", infoCells(p.style)-5, 0, cluster.SlotCount-1)
+	header := []string{"master", ruler, "slots", "keys", "replicas", "memory", "server"}
+	if p.style.Narrow {
+		header = header[:6]
+	}
+	var rows [][]string
+	for _, n := range v.Nodes {
+		if n.isMaster() {
+			rows = append(rows, masterRow(p.style, n)[:len(header)])
+		}
+	}
+	if rows != nil {
+		p.Blank()
+		p.table(header, rows, 2, 3, 4, 5)
+	}
+}
+
+// infoCells leaves room for the columns beside the bar.
+func infoCells(s Style) int { return s.cells() / 2 }
+
+func masterRow(s Style, n Node) []string {
+	bar := s.barOf(infoCells(s), n.Slots, cluster.SlotSet{}, nil)
+	return []string{n.Addr.String(), bar, fmt.Sprint(n.SlotCount), grouped(*n.Keys), fmt.Sprint(n.Replicas), byteSize(n.MemoryBytes), n.Server}
 }
 
 func (v Info) nodeTable(p *Page) {

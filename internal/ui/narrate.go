@@ -30,5 +30,5 @@ func narration(e apply.Event) []string {
 	case e.Kind == apply.StepBegun && e.Action == plan.Join:
 		return []string{">>> Sending CLUSTER MEET messages to join the cluster", "Waiting for the cluster to join"}
 	}
-	return nil
+	return memberNarration(e)
 }

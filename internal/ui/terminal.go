@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -14,6 +15,7 @@ type Traits struct {
 	Out, Err Style
 	ErrTTY   bool       // standard error is a terminal
 	Width    func() int // of that terminal, in columns; may be nil
+	Height   func() int // and in lines; may be nil
 }
 
 // Format is the form of a command's result.
@@ -38,8 +40,8 @@ type Terminal struct {
 	traits   Traits
 
 	mu     sync.Mutex
-	status string // on the screen now
-	lost   error  // the first result that could not be written
+	status []string // lines on the screen now
+	lost   error    // the first result that could not be written
 }
 
 // NewTerminal makes the owner of two streams, which nobody else may write to
@@ -95,30 +97,44 @@ func (t *Terminal) print(w io.Writer, style Style, write func(*Page)) {
 	t.write(w, p.text.String())
 }
 
-// Status replaces the status line; "" takes it away. Nothing happens where
+// Status replaces the status lines; none, or an empty one, takes them away.
+// There are never more than half a screen of them. Nothing happens where
 // standard error is not a terminal.
-func (t *Terminal) Status(line string) {
+func (t *Terminal) Status(lines ...string) {
 	if !t.traits.ErrTTY {
 		return
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	line = t.fit(Safe(line))
-	if line != t.status {
-		t.erase()
-		t.draw(line)
+	lines = slices.DeleteFunc(slices.Clone(lines), func(line string) bool { return line == "" })
+	lines = lines[:min(len(lines), t.StatusLines())]
+	for i, line := range lines {
+		lines[i] = t.fit(Safe(line))
 	}
+	if !slices.Equal(lines, t.status) {
+		t.erase()
+		t.draw(lines)
+	}
+}
+
+// StatusLines is how many lines Status may have.
+func (t *Terminal) StatusLines() int {
+	height := 24
+	if t.traits.Height != nil {
+		height = t.traits.Height()
+	}
+	return max(height/2, 1)
 }
 
 func (t *Terminal) write(w io.Writer, text string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	line := t.status
+	lines := t.status
 	t.erase()
 	if _, err := io.WriteString(w, text); err != nil && w == t.out && t.lost == nil {
 		t.lost = err
 	}
-	t.draw(line)
+	t.draw(lines)
 }
 
 // Lost is why a result could not be written; nil where all of them were, or
@@ -132,17 +148,16 @@ func (t *Terminal) Lost() error {
 	return t.lost
 }
 
-func (t *Terminal) draw(line string) {
-	if line != "" {
-		io.WriteString(t.err, line)
-	}
-	t.status = line
+func (t *Terminal) draw(lines []string) {
+	io.WriteString(t.err, strings.Join(lines, "\n"))
+	t.status = lines
 }
 
+// erase goes up from the end of the last line.
 func (t *Terminal) erase() {
-	if t.status != "" {
-		io.WriteString(t.err, "\r\x1b[K")
-		t.status = ""
+	if len(t.status) > 0 {
+		io.WriteString(t.err, "\r\x1b[K"+strings.Repeat("\x1b[A\x1b[K", len(t.status)-1))
+		t.status = nil
 	}
 }
 

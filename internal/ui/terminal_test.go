@@ -66,14 +66,14 @@ func TestLostResults(t *testing.T) {
 
 func TestFormats(t *testing.T) {
 	for format, want := range map[Format]string{
-		Table: "12182\n",
-		JSON:  "{\n  \"schema\": 1,\n  \"command\": \"keyslot\",\n  \"key\": \"<foo>\",\n  \"slot\": 12182\n}\n",
-		YAML:  "schema: 1\ncommand: keyslot\nkey: <foo>\nslot: 12182\n",
+		Table: "605\n",
+		JSON:  "{\n  \"schema\": 1,\n  \"command\": \"keyslot\",\n  \"key\": \"<foo>\",\n  \"slot\": 605,\n  \"keys\": [\n    {\n      \"key\": \"<foo>\",\n      \"slot\": 605\n    }\n  ]\n}\n",
+		YAML:  "schema: 1\ncommand: keyslot\nkey: <foo>\nslot: 605\nkeys:\n  - key: <foo>\n    slot: 605\n",
 	} {
 		var out, err bytes.Buffer
 		term := NewTerminal(&out, &err, Traits{})
 		term.Format = format
-		if e := term.Show(KeySlot{1, "keyslot", "<foo>", 12182}); e != nil {
+		if e := term.Show(NewKeySlot("<foo>")); e != nil {
 			t.Fatal(e)
 		}
 		if out.String() != want || err.Len() > 0 {
@@ -120,6 +120,11 @@ func movePlan() plan.Plan {
 	}
 	return plan.Plan{
 		Kind: plan.KindReshard,
+		Nodes: []plan.Node{
+			{ID: id(1), Addr: cluster.Addr{Host: "10.0.0.1", Port: 7001}},
+			{ID: id(2), Addr: cluster.Addr{Host: "10.0.0.10", Port: 7002}},
+			{ID: id(3), Addr: cluster.Addr{Host: "10.0.0.1", Port: 7003}},
+		},
 		Steps: []plan.Step{
 			{Action: plan.MoveSlots, From: id(1), To: id(3), Slots: slots(0, 99)},
 			{Action: plan.MoveSlots, From: id(2), To: id(3), Slots: slots(5461, 5560)},
@@ -175,9 +180,10 @@ func TestProgressOnTerminal(t *testing.T) {
 	text, o := follow(t, true, ProgressAuto, movePlan(), moveEvents()...)
 	wantParts(t, text,
 		"[------------------------] 0/200 slots, 0 keys",
-		"[######------------------] 50/200 slots, 1,000 keys, 333 keys/s, 9s left",
+		"[######------------------] 50/200 slots, 1,000 keys, 333 keys/s, 15s left\n"+
+			"  10.0.0.1:7001 -> 10.0.0.1:7003  50/100 slots, 1,000 keys, 1,000 keys/s, 2s left",
 		"[4s] waiting for replicas: 10.0.0.1:7004, 10.0.0.1:7005",
-		"[############------------] 100/200 slots, 5,000 keys, 1,000 keys/s, 5s left",
+		"[############------------] 100/200 slots, 5,000 keys, 1,000 keys/s, 6s left",
 		"[########################] 200/200 slots, 12,000 keys",
 	)
 	if !strings.HasSuffix(text, erased) {
@@ -209,7 +215,7 @@ func TestProgressOffTerminal(t *testing.T) {
 	text, _ := follow(t, false, ProgressPlain, movePlan(), moveEvents()...)
 	want := `move 100 slots
 waiting for replicas: 10.0.0.1:7004, 10.0.0.1:7005
-[############------------] 100/200 slots, 5,000 keys, 1,000 keys/s, 5s left
+[############------------] 100/200 slots, 5,000 keys, 1,000 keys/s, 6s left
 slower than hoped
 done: move 100 slots
 `
@@ -218,10 +224,48 @@ done: move 100 slots
 	}
 }
 
+// TestProgressOfManyMoves holds that moves which run at the same time have a
+// line each, as far as there is room, and do not take over what others wait for.
+func TestProgressOfManyMoves(t *testing.T) {
+	p := movePlan()
+	p.Steps = nil
+	var events []apply.Event
+	for i := range 30 {
+		p.Steps = append(p.Steps, plan.Step{Action: plan.MoveSlots, From: id(1 + i%2), To: id(3), Slots: cluster.SlotsOf(i)})
+		events = append(events, apply.Event{Kind: apply.StepBegun, Step: i})
+	}
+	events = append(events,
+		apply.Event{Kind: apply.Waiting, Step: 7, Action: plan.MoveSlots, Text: "replicas"},
+		apply.Event{Kind: apply.SlotsMoved, Step: 1, Slots: cluster.SlotsOf(1), Done: 1, Total: 1, Keys: 62, Bytes: 62 << 10},
+		apply.Event{Kind: apply.StepDone, Step: 1},
+		apply.Event{Kind: apply.StepDone, Step: 7},
+	)
+	text, _ := follow(t, true, ProgressAuto, p, events...)
+	screens := strings.Split(text, erased)
+	most := 0
+	for _, screen := range screens {
+		most = max(most, strings.Count(screen, "\n")+1)
+	}
+	if most > 12 {
+		t.Errorf("%d lines", most)
+	}
+	wantParts(t, text,
+		"\n  10.0.0.1:7001  -> 10.0.0.1:7003  0/1 slots, 0 keys, 0 keys/s\n  10.0.0.10:7002 -> ",
+		"  10.0.0.10:7002 -> 10.0.0.1:7003  1/1 slots, 62 keys, 2 keys/s, 2.1 KiB/s\n",
+		"\n  and 21 more\n[31s] waiting for replicas",
+		"\n  and 20 more\n[33s] waiting for replicas",
+	)
+	if last := screens[len(screens)-2]; strings.Contains(last, "waiting") {
+		t.Errorf("still waiting: %q", last)
+	}
+}
+
 // A new cluster has slots that are assigned, not moved: there is no meter.
 func TestProgressOfSteps(t *testing.T) {
-	begun := func(text string) apply.Event { return apply.Event{Kind: apply.StepBegun, Text: text} }
-	text, _ := follow(t, true, ProgressAuto, plan.Plan{Cost: plan.Cost{Slots: 16384}}, begun("join 6 nodes"), begun("make a a replica of b"),
+	begun := func(step int, text string) apply.Event {
+		return apply.Event{Kind: apply.StepBegun, Step: step, Text: text}
+	}
+	text, _ := follow(t, true, ProgressAuto, plan.Plan{Cost: plan.Cost{Slots: 16384}}, begun(0, "join 6 nodes"), begun(1, "make a a replica of b"),
 		apply.Event{Kind: apply.StepDone, Text: "join 6 nodes"})
 	wantParts(t, text, "join 6 nodes"+erased+"join 6 nodes, and 1 more"+erased+"make a a replica of b"+erased)
 }

@@ -42,6 +42,7 @@ type Options struct {
 
 	Ready       Readiness     // for create; default ReadyOK
 	WaitTimeout time.Duration // for every wait; default 60 s
+	FullMesh    int           // for create: up to how many nodes all meet all; default 200
 }
 
 // Run carries out a plan. Its error is a *StaleError, a *PreflightError, a
@@ -78,6 +79,8 @@ type runner struct {
 	changed atomic.Bool  // something was sent that may have changed the cluster
 	done    atomic.Int32 // steps
 	telling sync.Mutex
+	met     time.Time // when nodes were last told to meet again
+	agreed  time.Time // since when all agree
 }
 
 func newRunner(p plan.Plan, o Options) *runner {
@@ -86,6 +89,12 @@ func newRunner(p plan.Plan, o Options) *runner {
 	}
 	if o.WaitTimeout == 0 {
 		o.WaitTimeout = defaultWait
+		if p.Kind == plan.KindAddNode {
+			o.WaitTimeout = forgetWatch + defaultWait/2 // a node that has just been forgotten is shunned so long
+		}
+	}
+	if o.FullMesh == 0 {
+		o.FullMesh = defaultFullMesh
 	}
 	if o.Observer == nil {
 		o.Observer = func(Event) {}
@@ -126,7 +135,7 @@ func (r *runner) observe(ctx context.Context) (cluster.State, error) {
 // takeLock locks the masters; of a cluster yet to be formed, all nodes. The
 // context that it returns ends with the lock.
 func (r *runner) takeLock(ctx context.Context) (context.Context, func(), error) {
-	s, err := r.observe(ctx)
+	s, err := r.survey(ctx)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -158,7 +167,7 @@ func (r *runner) takeLock(ctx context.Context) (context.Context, func(), error) 
 // prepare looks again now that nobody else works here, and returns the steps
 // that are left to do. A blocked step means that the plan is stale.
 func (r *runner) prepare(ctx context.Context) ([]int, error) {
-	s, err := r.observe(ctx)
+	s, err := r.survey(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -273,7 +282,7 @@ func (r *runner) do(ctx context.Context, steps []int) error {
 
 func (r *runner) begin(index int) {
 	step := r.p.Steps[index]
-	r.tell(Event{Kind: StepBegun, Step: index, Action: step.Action, Text: r.p.Describe(step)})
+	r.tell(Event{Kind: StepBegun, Step: index, Action: step.Action, Text: r.p.Describe(step), Nodes: r.subjects(step)})
 }
 
 func (r *runner) end(index int) {
@@ -283,6 +292,9 @@ func (r *runner) end(index int) {
 }
 
 func (r *runner) act(ctx context.Context, steps []int) error {
+	if do := r.memberAct(steps); do != nil {
+		return do(ctx, steps)
+	}
 	switch r.p.Steps[steps[0]].Action {
 	case plan.SetEpoch:
 		return r.setEpochs(ctx, steps)

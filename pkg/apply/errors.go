@@ -48,6 +48,7 @@ func (e *PartialError) Unwrap() error { return e.Cause }
 type WaitError struct {
 	For   string   // what was waited for
 	Nodes []string // who held it up, with what each lacked
+	Bus   bool     // nodes that do not reach each other over the cluster bus hold it up
 }
 
 func (e *WaitError) Error() string {

@@ -13,7 +13,7 @@ type EventKind string
 // The events, with the fields that they carry.
 const (
 	Started    EventKind = "started"     // Total: steps that are not done yet
-	StepBegun  EventKind = "step-begun"  // Step, Text
+	StepBegun  EventKind = "step-begun"  // Step, Text; Nodes: whom it is about
 	SlotsMoved EventKind = "slots-moved" // Step, Slots (just closed; none while keys move), Done and Total (slots of the step), Keys and Bytes (so far)
 	StepDone   EventKind = "step-done"   // Step, Text
 	Waiting    EventKind = "waiting"     // Text: what for; Nodes: who holds it up; Step and Action of a move

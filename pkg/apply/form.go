@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"slices"
 	"strconv"
 	"time"
 
@@ -13,9 +14,20 @@ import (
 	"github.com/trib-dev/trib/pkg/plan"
 )
 
-// meetAgain is how long nodes that were told to meet may take before they are
-// told again: one round of MEETs leaves maps incomplete for many seconds.
-const meetAgain = 400 * time.Millisecond
+const (
+	// meetAgain is how long nodes that were told to meet may take before they are
+	// told again: one round of MEETs leaves maps incomplete for many seconds.
+	meetAgain = 400 * time.Millisecond
+
+	// defaultFullMesh is how many nodes can be told to meet every other one. More
+	// would drown in handshakes.
+	defaultFullMesh = 200
+
+	// patience is how long nodes may take to meet before it is said that they do
+	// not reach each other; large clusters, which lean on gossip, get more.
+	patience      = 3 * time.Second
+	patienceLarge = 15 * time.Second
+)
 
 func (r *runner) node(id cluster.NodeID) plan.Node { return plan.Node{ID: id, Addr: r.p.Addr(id)} }
 
@@ -53,7 +65,7 @@ func addSlots(slots cluster.SlotSet, byRange bool) driver.Command {
 
 // form lets the nodes meet, each every other, and makes replicas of those that
 // are to be ones as soon as they know their master. It ends when all of them
-// know each other.
+// know each other and each other's slots.
 func (r *runner) form(ctx context.Context, steps []int) error {
 	masters := make(map[cluster.NodeID]cluster.NodeID)
 	for _, i := range steps {
@@ -66,7 +78,9 @@ func (r *runner) form(ctx context.Context, steps []int) error {
 		return err
 	}
 	var met time.Time
-	return r.await(ctx, "the nodes to meet each other", func(ctx context.Context) ([]string, error) {
+	blocked := false
+	begun := time.Now()
+	err = r.await(ctx, "the nodes to meet each other", func(ctx context.Context) ([]string, error) {
 		views, err := r.crew.views(ctx, r.p.Nodes)
 		if err != nil {
 			return nil, err
@@ -77,8 +91,24 @@ func (r *runner) form(ctx context.Context, steps []int) error {
 				return nil, err
 			}
 		}
-		return append(r.strangersIn(views), r.replicate(ctx, views, masters)...), nil
+		waiting := slices.Concat(r.strangersIn(views), r.unheardIn(views))
+		blocked = false
+		if waiting != nil && time.Since(begun) > r.patience() {
+			if apart := unreached(r.p.Nodes, views); apart != nil {
+				waiting, blocked = apart, true
+			}
+		}
+		return append(waiting, r.replicate(ctx, views, masters)...), nil
 	})
+	return onBus(err, blocked)
+}
+
+// patience is never so long that a wait ends without a diagnosis.
+func (r *runner) patience() time.Duration {
+	if len(r.p.Nodes) > r.o.FullMesh {
+		return min(patienceLarge, r.o.WaitTimeout/2)
+	}
+	return min(patience, r.o.WaitTimeout/2)
 }
 
 // endpoint is how a node is named in CLUSTER MEET: the servers resolve no host
@@ -119,11 +149,23 @@ func resolve(ctx context.Context, host string) (string, error) {
 }
 
 // meet tells every node to meet those that it does not know yet, in one
-// pipeline each.
+// pipeline each; and owners of slots to meet again those that have not heard of
+// them. A node that was greeted before it knew the other one has missed what the
+// greeting says, and would hear it with the next ping only, seconds later.
 func (r *runner) meet(ctx context.Context, views map[cluster.NodeID]cluster.View, endpoints map[cluster.NodeID]endpoint) error {
-	return each(r.p.Nodes, func(n plan.Node) error {
+	indices := make([]int, len(r.p.Nodes))
+	for i := range indices {
+		indices[i] = i
+	}
+	deaf := r.unheard(views)
+	return each(indices, func(i int) error {
+		n := r.p.Nodes[i]
+		strangers := r.p.Strangers(views[n.ID])
+		if len(r.p.Nodes) > r.o.FullMesh {
+			strangers = r.chords(i, strangers)
+		}
 		var cmds []driver.Command
-		for _, stranger := range r.p.Strangers(views[n.ID]) {
+		for _, stranger := range append(strangers, deaf[n.ID]...) {
 			cmds = append(cmds, append(driver.Cmd("CLUSTER", "MEET"), endpoints[stranger.ID]...))
 		}
 		if len(cmds) == 0 {
@@ -133,6 +175,29 @@ func (r *runner) meet(ctx context.Context, views map[cluster.NodeID]cluster.View
 	})
 }
 
+// chords chooses whom of its strangers the i-th node meets in a large cluster:
+// going round the circle of all nodes from it, the first one, the second, the
+// fourth and so on. So the first round connects everybody with everybody over
+// few others, which gossip needs, and each later round meets some of those
+// whom gossip has not brought.
+func (r *runner) chords(i int, strangers []plan.Node) []plan.Node {
+	strange := make(map[cluster.NodeID]bool, len(strangers))
+	for _, n := range strangers {
+		strange[n.ID] = true
+	}
+	var chosen []plan.Node
+	passed, next := 0, 1
+	for _, n := range slices.Concat(r.p.Nodes[i:], r.p.Nodes[:i]) {
+		if !strange[n.ID] {
+			continue
+		}
+		if passed++; passed == next {
+			chosen, next = append(chosen, n), 2*next
+		}
+	}
+	return chosen
+}
+
 func (r *runner) strangersIn(views map[cluster.NodeID]cluster.View) []string {
 	var waiting []string
 	for _, n := range r.p.Nodes {
@@ -140,7 +205,32 @@ func (r *runner) strangersIn(views map[cluster.NodeID]cluster.View) []string {
 			waiting = append(waiting, fmt.Sprintf("%s (does not see %s)", n.Addr, someAddrs(strangers)))
 		}
 	}
-	return waiting
+	return atMost(maxUnreached, waiting)
+}
+
+// unheard are, by owner, the nodes that know it and not its slots.
+func (r *runner) unheard(views map[cluster.NodeID]cluster.View) map[cluster.NodeID][]plan.Node {
+	deaf := make(map[cluster.NodeID][]plan.Node)
+	for _, n := range r.p.Nodes {
+		for _, seen := range views[n.ID].Nodes {
+			owner, named := views[seen.ID]
+			if named && !seen.Slots.Equal(owner.Self().Slots) {
+				deaf[seen.ID] = append(deaf[seen.ID], n)
+			}
+		}
+	}
+	return deaf
+}
+
+func (r *runner) unheardIn(views map[cluster.NodeID]cluster.View) []string {
+	var waiting []string
+	deaf := r.unheard(views)
+	for _, owner := range r.p.Nodes {
+		if nodes := deaf[owner.ID]; len(nodes) > 0 {
+			waiting = append(waiting, fmt.Sprintf("%s (has not told its slots to %s)", owner.Addr, someAddrs(nodes)))
+		}
+	}
+	return atMost(maxUnreached, waiting)
 }
 
 func someAddrs(nodes []plan.Node) string {

@@ -2,6 +2,7 @@ package apply
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -18,13 +19,19 @@ func (r *runner) verify(ctx context.Context) error {
 	if r.p.Kind == plan.KindCreate {
 		what = "the cluster to be " + string(r.o.Ready)
 	}
-	return r.await(ctx, what, func(ctx context.Context) ([]string, error) {
-		s, err := r.observe(ctx)
+	unlinked := false
+	err := r.await(ctx, what, func(ctx context.Context) ([]string, error) {
+		s, err := r.survey(ctx)
+		if err == nil {
+			err = r.rejoin(ctx, s)
+		}
 		if err != nil {
 			return nil, err
 		}
-		return slices.Concat(r.undone(s), disagreeing(s), r.unready(s)), nil
+		unlinked = len(unreached(r.p.Nodes, viewsOf(s))) > 0
+		return r.lasting(slices.Concat(r.undone(s), disagreeing(insiders(s)), r.unready(s), r.unjoined(s))), nil
 	})
+	return onBus(err, unlinked)
 }
 
 func (r *runner) undone(s cluster.State) []string {
@@ -66,32 +73,37 @@ func (r *runner) unready(s cluster.State) []string {
 		case m.View.Self().MasterID != "" && !m.Replication.LinkUp:
 			waiting = append(waiting, fmt.Sprintf("%s (has not got its master's data)", m.Addr))
 		}
-		waiting = append(waiting, unlinked(m)...)
 	}
-	return waiting
+	return append(waiting, unreached(r.p.Nodes, viewsOf(s))...)
 }
 
-// unlinked are the nodes that m has met and cannot reach over the cluster bus.
-func unlinked(m cluster.Member) []string {
-	var waiting []string
-	for _, n := range m.View.Nodes {
-		if !n.Linked && !n.Flags.Has(cluster.FlagMyself) {
-			waiting = append(waiting, fmt.Sprintf("%s (no bus link to %s, bus port %d)", m.Addr, n.Addr, n.BusPort))
+func viewsOf(s cluster.State) map[cluster.NodeID]cluster.View {
+	views := make(map[cluster.NodeID]cluster.View, len(s.Members))
+	for _, m := range s.Members {
+		if m.Reachable() {
+			views[m.ID] = m.View
 		}
 	}
-	return waiting
+	return views
 }
 
 // await polls until nobody is waited for, and says now and then who is. Its
 // error is a *WaitError when the time is up; a failed look is one more thing to
 // wait for, since nodes come and go while a cluster changes.
 func (r *runner) await(ctx context.Context, what string, look func(context.Context) (waiting []string, err error)) error {
-	deadline := time.Now().Add(r.o.WaitTimeout)
+	return r.awaitFor(ctx, r.o.WaitTimeout, what, look)
+}
+
+func (r *runner) awaitFor(ctx context.Context, limit time.Duration, what string, look func(context.Context) (waiting []string, err error)) error {
+	deadline := time.Now().Add(limit)
 	notice := time.Now().Add(time.Second)
 	for {
 		waiting, err := look(ctx)
 		if err == nil && len(waiting) == 0 {
 			return nil
+		}
+		if refused, ok := errors.AsType[*refusedError](err); ok {
+			return refused.error
 		}
 		if err != nil {
 			waiting = []string{err.Error()}

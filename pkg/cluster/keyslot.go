@@ -3,13 +3,14 @@ package cluster
 import "strings"
 
 // KeySlot is the slot, 0 to 16383, that a key belongs to: CRC16 (XMODEM) of
-// the key, or of its hash tag, modulo 16384. The hash tag is what stands
-// between the first '{' and the next '}', where that is not empty.
+// the key, or of its hash tag, modulo 16384.
 func KeySlot(key string) int {
-	return int(crc16(hashTag(key))) % SlotCount
+	return int(crc16(HashTag(key))) % SlotCount
 }
 
-func hashTag(key string) string {
+// HashTag is what of a key decides its slot: what stands between the first '{'
+// and the next '}', where that is not empty, and otherwise the whole key.
+func HashTag(key string) string {
 	_, rest, found := strings.Cut(key, "{")
 	if !found {
 		return key

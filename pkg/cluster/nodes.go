@@ -1,7 +1,9 @@
 package cluster
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -77,8 +79,9 @@ func (v View) Get(id NodeID) (Node, bool) {
 // view, unless every line is understood, exactly one is "myself", ids are
 // distinct and no slot has two owners.
 func ParseNodes(text string) (View, error) {
-	v := View{self: -1}
-	seen := make(map[NodeID]bool)
+	lines := min(strings.Count(text, "\n")+1, 4096) // of a sane view
+	v := View{self: -1, Nodes: make([]Node, 0, lines)}
+	seen := make(map[NodeID]bool, lines)
 	for line := range strings.Lines(text) {
 		line = strings.TrimRight(line, "\r\n")
 		if line == "" {
@@ -109,15 +112,22 @@ func ParseNodes(text string) (View, error) {
 	return v, nil
 }
 
+// checkOwners looks at ranges, of which a view has far fewer than slots.
 func (v View) checkOwners() error {
-	var owner [SlotCount]int32
-	for i, n := range v.Nodes {
-		for slot := range n.Slots.All() {
-			if owner[slot] != 0 {
-				return fmt.Errorf("CLUSTER NODES: slot %d belongs to %s and to %s",
-					slot, v.Nodes[owner[slot]-1].ID, n.ID)
-			}
-			owner[slot] = int32(i) + 1
+	type claim struct {
+		SlotRange
+		owner NodeID
+	}
+	var claims []claim
+	for _, n := range v.Nodes {
+		for _, r := range n.Slots.ranges {
+			claims = append(claims, claim{r, n.ID})
+		}
+	}
+	slices.SortFunc(claims, func(a, b claim) int { return cmp.Compare(a.First, b.First) })
+	for i := 1; i < len(claims); i++ {
+		if before, c := claims[i-1], claims[i]; c.First <= before.Last {
+			return fmt.Errorf("CLUSTER NODES: slot %d belongs to %s and to %s", c.First, before.owner, c.owner)
 		}
 	}
 	return nil

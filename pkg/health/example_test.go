@@ -22,4 +22,6 @@ func ExampleCheck() {
 	}
 	// Output:
 	// error uncovered-slots: 8192 slots have no owner that answers: 8192-16383
+	// warning quorum-at-risk: one failure more can leave the cluster without a majority of masters
+	// warning no-replica: 1 master has no replica: what it holds is lost with it
 }

@@ -1,6 +1,9 @@
 package health
 
 import (
+	"cmp"
+	"slices"
+
 	"github.com/trib-dev/trib/pkg/cluster"
 )
 
@@ -14,20 +17,6 @@ const (
 	Warning Severity = "warning"
 )
 
-// Code names a kind of finding. Codes are stable: scripts match them.
-type Code string
-
-// The findings.
-const (
-	Unreachable    Code = "node-unreachable" // a node does not answer
-	ClusterDown    Code = "cluster-down"     // a node says cluster_state:fail
-	Disagreement   Code = "disagreement"     // nodes see different owners of slots
-	OpenSlots      Code = "open-slots"       // slots are migrating or importing
-	Uncovered      Code = "uncovered-slots"  // slots that no node owns
-	MultipleOwners Code = "multiple-owners"  // slots that several nodes say they own
-	ForeignKeys    Code = "foreign-keys"     // keys on a node that does not own their slot
-)
-
 // Finding is one thing that is not as it should be.
 type Finding struct {
 	Code     Code             `json:"code"`
@@ -39,37 +28,66 @@ type Finding struct {
 	Remedy   string           `json:"remedy,omitempty"`   // what to do
 }
 
-// Check is every finding about a state, the gravest kinds first. Foreign keys
-// are found where the state holds counted slots.
-func Check(s cluster.State) []Finding {
+// Options are what a state does not say. The zero value will do.
+type Options struct {
+	Zones  map[string]string // host to availability zone; wins over what nodes announce
+	MaxLag int64             // bytes that a replica may be behind; 0 means 10 MiB
+}
+
+const defaultMaxLag = 10 << 20
+
+// Check is every finding about a state, errors first and the gravest kinds
+// before others. Foreign keys are found where the state holds counted slots.
+func Check(s cluster.State) []Finding { return Options{}.Check(s) }
+
+// Check is the same with options.
+func (o Options) Check(s cluster.State) []Finding {
+	o.MaxLag = cmp.Or(o.MaxLag, defaultMaxLag)
+	v := newSight(s, o)
 	var found []Finding
-	for _, check := range []func(cluster.State) []Finding{
-		unreachable, multipleOwners, uncovered, disagreement, openSlots, foreignKeys, clusterDown,
+	for _, check := range []func(*sight) []Finding{
+		unreachable, split, multipleOwners, uncovered, disagreement, openSlots, foreignKeys, epochCollision,
+		halfForgotten, suspected, quorum, replicaOfReplica, functionsDiffer, clusterDown, handshakes,
+		linkDown, lag, noReplica, sameHost, sameZone, addressesDiffer, versionsDiffer, configDiffers,
 	} {
-		found = append(found, check(s)...)
+		found = append(found, check(v)...)
 	}
+	slices.SortStableFunc(found, func(a, b Finding) int { return cmp.Compare(a.Severity, b.Severity) })
 	return found
 }
 
 // HasErrors reports whether any finding is an error.
 func HasErrors(found []Finding) bool {
-	for _, f := range found {
-		if f.Severity == Error {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(found, func(f Finding) bool { return f.Severity == Error })
 }
 
-// Blocking are the findings that forbid to move slots. Open slots are not
-// among them: the planner knows which ones are its own. A replica that does not
-// answer only warns: it takes no part.
+// Blocking are the findings that forbid to move slots: all errors but those that
+// say nothing of who owns a slot, or of whether the nodes can come to agree about
+// it. The planner knows which open slots are its own; a replica of a replica
+// takes no part in a move; functions have a pre-flight of their own. Warnings
+// never block: a replica that does not answer takes no part either.
 func Blocking(found []Finding) []Finding {
 	var out []Finding
 	for _, f := range found {
-		if f.Severity == Error && f.Code != OpenSlots {
+		if f.Severity == Error && !slices.Contains([]Code{OpenSlots, ReplicaOfReplica, FunctionsDiffer}, f.Code) {
 			out = append(out, f)
 		}
 	}
 	return out
+}
+
+// MayPass reports whether a finding is an error that nodes mend by themselves
+// within seconds, right after somebody has changed something.
+func MayPass(f Finding) bool {
+	return f.Severity == Error && slices.Contains([]Code{
+		Disagreement, MultipleOwners, ClusterDown, Split, EpochCollision, HalfForgotten, Suspected, ReplicaOfReplica,
+	}, f.Code)
+}
+
+// IsAdvice reports whether a finding is about how a cluster is built rather than
+// about the state that it is in: no move of slots brings it about or mends it.
+func IsAdvice(f Finding) bool {
+	return f.Severity == Warning && slices.Contains([]Code{
+		NoReplica, SameHost, SameZone, QuorumAtRisk, VersionsDiffer, ConfigDiffers, AddressesDiffer,
+	}, f.Code)
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -75,12 +76,13 @@ type mover struct {
 	looked   bool
 	ours     map[int]bool // slots that this process opened, see REPLACE
 	openers  identity     // the source on which it did
+	gathers  bool         // the source does not own the slots, see Gather
 	claimed  bool         // the target was told to claim the window in hand; the source has not confirmed it
 }
 
 func (c *classic) newMover() *mover {
 	newEnd := func(m cluster.Member) *end {
-		return &end{dialer: c.dialer, name: c.name, id: m.ID, addr: m.Addr, server: m.Features}
+		return &end{dialer: c.dialer, name: c.name, id: m.ID, addr: m.Addr, server: m.Features, fieldsExpire: fieldsExpire(m.Server)}
 	}
 	return &mover{
 		o: c.o, report: c.report, databases: c.databases(),
@@ -177,11 +179,17 @@ var errDown = errors.New("the cluster is down")
 
 // move brings a window from whatever state it is in to its end.
 func (m *mover) move(ctx context.Context, window []int) error {
+	if m.gathers {
+		return m.gather(ctx, window)
+	}
 	if err := m.look(ctx); err != nil {
 		return err
 	}
-	held, moved, err := m.split(window)
+	held, given, moved, err := m.split(window)
 	if err != nil {
+		return err
+	}
+	if err := m.claimGiven(ctx, given); err != nil {
 		return err
 	}
 	if held, err = m.withoutBigKeys(ctx, held); err != nil {
@@ -192,7 +200,7 @@ func (m *mover) move(ctx context.Context, window []int) error {
 			return err
 		}
 	}
-	closed := append(moved, held...)
+	closed := slices.Concat(moved, given, held)
 	if len(closed) == 0 {
 		return nil
 	}
@@ -265,18 +273,20 @@ func (m *mover) changeNotice() string {
 	return fmt.Sprintf("the source %s was restarted or failed over; keys on both sides are compared from here on", m.src.addr)
 }
 
-// split tells the slots that the source still owns from those that the target
-// has already taken.
-func (m *mover) split(window []int) (held, moved []int, err error) {
+// split tells the slots that the source still owns from those that it has given
+// up and those that the target has taken.
+func (m *mover) split(window []int) (held, given, moved []int, err error) {
 	for _, slot := range window {
 		switch {
 		case m.dst.owns(slot):
 			moved = append(moved, slot)
 		case m.src.owns(slot) && m.src.seen.master:
 			held = append(held, slot)
+		case m.given(slot):
+			given = append(given, slot)
 		default:
-			return nil, nil, fmt.Errorf("slot %d belongs neither to %s nor to %s", slot, m.src.addr, m.dst.addr)
+			return nil, nil, nil, fmt.Errorf("slot %d belongs neither to %s nor to %s", slot, m.src.addr, m.dst.addr)
 		}
 	}
-	return held, moved, nil
+	return held, given, moved, nil
 }

@@ -18,7 +18,10 @@ type end struct {
 	id     cluster.NodeID
 	addr   cluster.Addr
 	server cluster.Features
-	conn   driver.Conn
+
+	fieldsExpire bool // of hashes, see sameContent
+
+	conn driver.Conn
 
 	view  cluster.View
 	seen  identity

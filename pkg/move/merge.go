@@ -4,57 +4,152 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"errors"
 	"fmt"
 
 	"github.com/trib-dev/trib/pkg/driver"
 )
 
 // merge moves a batch of which the target has some keys already, and of which
-// this process may not say that the source's copy is right. Equal keys are
-// replaced, which removes the source's copy; keys that the target lacks are
-// moved; any that differ are a conflict.
+// this process may not say that the source's copy is right. Keys that the target
+// lacks are moved, equal ones leave the source, and any that differ are a
+// conflict, unless somebody has decided it.
 func (m *mover) merge(ctx context.Context, b batch) error {
-	source, err := m.values(ctx, m.src, b, nil)
+	found, err := m.compare(ctx, b)
 	if err != nil {
 		return err
 	}
-	// The target serves a slot that it imports only to clients that ask.
-	target, err := m.values(ctx, m.dst, b, driver.Cmd("ASKING"))
-	if err != nil {
+	if err := m.migrateSome(ctx, b, found.missing, false); err != nil {
 		return err
 	}
-	var equal, missing []string
-	var conflicts []Conflict
+	if err := m.migrateSome(ctx, b, found.sourceWins, true); err != nil {
+		return err
+	}
+	if err := m.drop(ctx, b, found.targetWins); err != nil {
+		return err
+	}
+	if err := m.dropEqual(ctx, b, found.equal); err != nil {
+		return err
+	}
+	if found.conflicts != nil {
+		return &ConflictError{found.conflicts}
+	}
+	return nil
+}
+
+// comparison sorts the keys of a batch by what is to become of them.
+type comparison struct {
+	missing, equal, sourceWins, targetWins []string
+	conflicts                              []Conflict
+}
+
+func (m *mover) compare(ctx context.Context, b batch) (comparison, error) {
+	var found comparison
+	source, target, err := m.bothValues(ctx, b)
+	if err != nil {
+		return found, err
+	}
 	for i, key := range b.keys {
+		same, err := m.same(ctx, b.db, key, source[i], target[i])
+		if err != nil {
+			return found, err
+		}
 		switch s, t := source[i], target[i]; {
 		case s == nil:
 		case t == nil:
-			missing = append(missing, key)
-		case s.sameAs(*t, m.o.Timeout.Milliseconds()):
-			equal = append(equal, key)
+			found.missing = append(found.missing, key)
+		case same:
+			found.equal = append(found.equal, key)
 		default:
-			same, err := m.sameContent(ctx, b.db, key, *s, *t)
-			if err != nil {
-				return err
-			}
-			if same && s.expiresAs(*t, m.o.Timeout.Milliseconds()) {
-				equal = append(equal, key)
-				continue
-			}
-			conflicts = append(conflicts, Conflict{b.slot, b.db, key, m.src.addr, m.dst.addr, [2]Value{*s, *t}})
+			found.differing(m.o, Conflict{b.slot, b.db, key, m.src.addr, m.dst.addr, [2]Value{*s, *t}})
 		}
 	}
-	if err := m.migrateSome(ctx, b, missing, false); err != nil {
+	return found, nil
+}
+
+func (found *comparison) differing(o Options, c Conflict) {
+	switch o.decide(c) {
+	case SourceWins:
+		found.sourceWins = append(found.sourceWins, c.Key)
+	case TargetWins:
+		found.targetWins = append(found.targetWins, c.Key)
+	default:
+		found.conflicts = append(found.conflicts, c)
+	}
+}
+
+func (o Options) decide(c Conflict) Winner {
+	if o.Decide == nil {
+		return NoWinner
+	}
+	return o.Decide(c)
+}
+
+// asking is what goes ahead of reading a key at either end: a node that imports
+// a slot serves it only to clients that ask.
+func (m *mover) asking() (atSource, atTarget driver.Command) {
+	if m.gathers {
+		return driver.Cmd("ASKING"), nil
+	}
+	return nil, driver.Cmd("ASKING")
+}
+
+func (m *mover) bothValues(ctx context.Context, b batch) (source, target []*Value, err error) {
+	atSource, atTarget := m.asking()
+	if source, err = m.values(ctx, m.src, b, atSource); err != nil {
+		return nil, nil, err
+	}
+	target, err = m.values(ctx, m.dst, b, atTarget)
+	return source, target, err
+}
+
+// dropEqual removes the source's copies of keys that the target has as well. A
+// source that migrates serves its copies to clients, who may have changed them
+// since they were compared: sending them once more takes the latest. A node that
+// only holds them serves nobody, while the owner's copies change.
+func (m *mover) dropEqual(ctx context.Context, b batch, keys []string) error {
+	if m.gathers {
+		return m.drop(ctx, b, keys)
+	}
+	return m.migrateSome(ctx, b, keys, true)
+}
+
+// drop deletes keys at the source.
+func (m *mover) drop(ctx context.Context, b batch, keys []string) error {
+	if len(keys) == 0 {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, repliesWithin)
+	defer cancel()
+	cmds := m.selectDB(b.db)
+	asking, _ := m.asking()
+	for _, key := range keys {
+		if asking != nil {
+			cmds = append(cmds, asking)
+		}
+		cmds = append(cmds, driver.Cmd("DEL", key))
+	}
+	replies, err := m.src.do(ctx, cmds...)
+	if err != nil {
 		return err
 	}
-	if err := m.migrateSome(ctx, b, equal, true); err != nil {
-		return err
-	}
-	if conflicts != nil {
-		return &ConflictError{conflicts}
+	for _, r := range replies {
+		// A key that is gone already is asked for at the target.
+		if r.Err != nil && !driver.HasCode(r.Err, "ASK") {
+			return fmt.Errorf("%s: deleting keys of slot %d: %w", m.src.addr, b.slot, r.Err)
+		}
 	}
 	return nil
+}
+
+// same compares a key's values on both ends.
+func (m *mover) same(ctx context.Context, db int, key string, s, t *Value) (bool, error) {
+	if s == nil || t == nil || !s.expiresWith(*t, m.o.Timeout.Milliseconds()) {
+		return false, nil
+	}
+	if s.Bytes == t.Bytes && s.Digest == t.Digest {
+		return true, nil
+	}
+	return m.sameContent(ctx, db, key, *s, *t)
 }
 
 func (m *mover) migrateSome(ctx context.Context, b batch, keys []string, replace bool) error {
@@ -107,21 +202,13 @@ func value(dump, ttl driver.Reply) (*Value, error) {
 	if err != nil {
 		return nil, err
 	}
-	if payload == "" {
-		return nil, errors.New("an empty DUMP")
-	}
 	sum := sha256.Sum256([]byte(payload))
-	return &Value{Bytes: len(payload), Digest: hex.EncodeToString(sum[:8]), TTL: left, form: payload[0]}, nil
+	return &Value{Bytes: len(payload), Digest: hex.EncodeToString(sum[:8]), TTL: left}, nil
 }
 
-// sameAs compares values by their serialised forms.
-func (v Value) sameAs(w Value, slack int64) bool {
-	return v.Bytes == w.Bytes && v.Digest == w.Digest && v.expiresAs(w, slack)
-}
-
-// expiresAs compares times to live as far as two readings one after the other
+// expiresWith compares times to live, as far as two readings one after the other
 // and a move that took slack ms allow.
-func (v Value) expiresAs(w Value, slack int64) bool {
+func (v Value) expiresWith(w Value, slack int64) bool {
 	if v.TTL < 0 || w.TTL < 0 {
 		return v.TTL < 0 && w.TTL < 0
 	}

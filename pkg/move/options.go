@@ -18,12 +18,42 @@ type Options struct {
 	MaxBlock     time.Duration // what one MIGRATE should take at most, big keys aside; default 10 ms
 	WaitReplicas int           // replicas of the target that must have each batch; default 1, where there is one; -1 for none
 	Big          BigKeys       // what to do about big keys
+	Decide       Decide        // which of two differing values stays; nil leaves that to people
+	Finalise     Order         // which end gives a slot to the target first; default TargetFirst
 	Throttle     *Throttle     // may be shared between moves; nil for no limit
 
 	// Credentials that the source presents to the target.
 	Username string
 	Password string
 }
+
+// Decide says which of two differing values of a key stays.
+type Decide func(Conflict) Winner
+
+// Winner is the side whose value stays. The other one is deleted.
+type Winner string
+
+// The sides of a conflict. Without a winner nothing is deleted, and the move
+// stops.
+const (
+	NoWinner   Winner = ""
+	SourceWins Winner = "source"
+	TargetWins Winner = "target"
+)
+
+// Order is the order in which the two ends are told that a slot has moved.
+type Order string
+
+// The orders. With TargetFirst somebody claims the slot at any moment, and a
+// source that is failed over within the lease of the emptiness proof, 50 ms, may
+// lose what it acknowledged since. SourceFirst shortens that to one round trip,
+// in which nobody claims the slot: clients are sent to and fro. Servers that
+// replicate SETSLOT are always told target first: it is safe there, and some of
+// them do not survive SETSLOT in a transaction.
+const (
+	TargetFirst Order = "target"
+	SourceFirst Order = "source"
+)
 
 const (
 	defaultBatch    = 100
@@ -73,8 +103,6 @@ type Value struct {
 	Bytes  int    `json:"bytes"`  // size of its DUMP
 	Digest string `json:"digest"` // of its DUMP
 	TTL    int64  `json:"ttl_ms"` // -1 for none
-
-	form byte // how it is serialised
 }
 
 // ConflictError is a move that stopped at keys which need a decision. The slots

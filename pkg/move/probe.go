@@ -171,12 +171,17 @@ func (m *mover) ask(ctx context.Context, db int, keys []string, command func(i i
 
 // peek lists the keys of slots that are closed.
 func (m *mover) peek(ctx context.Context, db int, slots []int) ([]batch, error) {
-	ctx, cancel := context.WithTimeout(ctx, repliesWithin)
-	defer cancel()
 	limit := probedKeys
 	if m.o.Big.Policy == BigSkip {
 		limit = 1 << 30
 	}
+	return m.listKeys(ctx, db, slots, limit)
+}
+
+// listKeys lists up to limit keys of each slot that the source holds.
+func (m *mover) listKeys(ctx context.Context, db int, slots []int, limit int) ([]batch, error) {
+	ctx, cancel := context.WithTimeout(ctx, repliesWithin)
+	defer cancel()
 	cmds := m.selectDB(db)
 	skip := len(cmds)
 	for _, slot := range slots {

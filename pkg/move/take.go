@@ -41,16 +41,26 @@ func (m *mover) take(ctx context.Context, slots []int) (taken bool, err error) {
 			return false, err
 		}
 	}
+	if m.sourceFirst() {
+		if err := m.give(ctx, slots); err != nil {
+			return false, err
+		}
+	}
+	return true, m.claim(ctx, slots)
+}
+
+// claim tells the target that the slots are its own.
+func (m *mover) claim(ctx context.Context, slots []int) error {
 	m.claimed = true
 	claim := m.dst.setSlots(slots, "NODE", string(m.dst.id))
 	replies, err := m.dst.do(ctx, append(claim, driver.Cmd("CLUSTER", "NODES"))...)
 	if err != nil {
-		return false, err
+		return err
 	}
 	if err := m.dst.allOK(claim, replies); err != nil {
-		return false, err
+		return err
 	}
-	return true, m.checkTaken(slots, replies[len(claim)])
+	return m.checkTaken(slots, replies[len(claim)])
 }
 
 // secure consults the target, and waits for its replicas where it has any.

@@ -1,20 +1,30 @@
 package observe
 
 import (
-	"slices"
 	"strconv"
 
 	"github.com/trib-dev/trib/pkg/cluster"
 	"github.com/trib-dev/trib/pkg/driver"
 )
 
-// shared are the settings that the nodes of a cluster should have in common:
-// with them differing, a failover or a moved slot changes how the data behave.
-var shared = []string{
-	"appendonly", "maxmemory", "maxmemory-policy", "min-replicas-to-write", "min-replicas-max-lag",
+// asked are the settings that only CONFIG GET tells. With those that INFO tells
+// they are what the nodes of a cluster should have in common: with them
+// differing, a failover or a moved slot changes how the data behave.
+var asked = []string{
+	"min-replicas-to-write", "min-replicas-max-lag",
 	"cluster-allow-reads-when-down", "cluster-allow-replica-migration", "cluster-databases",
 	"cluster-migration-barrier", "cluster-node-timeout", "cluster-replica-validity-factor",
 	"cluster-require-full-coverage",
+}
+
+// configQuestions ask for one setting each: Redis 6 takes no more at a time, and
+// a pattern makes the server search all that it has.
+func configQuestions() []driver.Command {
+	cmds := make([]driver.Command, len(asked))
+	for i, name := range asked {
+		cmds[i] = driver.Cmd("CONFIG", "GET", name)
+	}
+	return cmds
 }
 
 // settingsIn are the shared settings that INFO tells to those who may not ask
@@ -37,15 +47,15 @@ func settingsIn(info cluster.Info) map[string]string {
 
 // readConfig takes the settings that matter from replies to CONFIG GET, where
 // it is allowed.
-func readConfig(m *cluster.Member, replies ...driver.Reply) {
+func readConfig(m *cluster.Member, replies []driver.Reply) {
 	m.Databases = []int{0}
 	for _, r := range replies {
 		pairs, err := r.Strings()
 		if err != nil {
 			continue
 		}
-		for i := 0; i+1 < len(pairs); i += 2 {
-			setting(m, pairs[i], pairs[i+1])
+		if len(pairs) == 2 {
+			setting(m, pairs[0], pairs[1])
 		}
 	}
 	for _, db := range m.Keyspace {
@@ -56,9 +66,7 @@ func readConfig(m *cluster.Member, replies ...driver.Reply) {
 }
 
 func setting(m *cluster.Member, name, value string) {
-	if slices.Contains(shared, name) {
-		m.Config[name] = value
-	}
+	m.Config[name] = value
 	n, err := strconv.Atoi(value)
 	if err != nil {
 		return

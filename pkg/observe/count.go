@@ -38,6 +38,10 @@ func countOn(ctx context.Context, d driver.Dialer, m *cluster.Member, slots clus
 		return err
 	}
 	defer conn.Close()
+	return count(ctx, conn, m, slots)
+}
+
+func count(ctx context.Context, conn driver.Conn, m *cluster.Member, slots cluster.SlotSet) error {
 	counts, err := driver.KeysInSlots(ctx, conn, m.Databases, slots.Slots())
 	if err != nil {
 		return err
@@ -55,18 +59,42 @@ func countOn(ctx context.Context, d driver.Dialer, m *cluster.Member, slots clus
 // owns and, only where these are not all the keys that it has, those of every
 // other slot.
 func ForCheck(ctx context.Context, d driver.Dialer, s cluster.State) {
-	Count(ctx, d, s, func(m cluster.Member) cluster.SlotSet {
-		if !m.IsMaster() {
-			return cluster.SlotSet{}
+	Count(ctx, d, s, ownSlots)
+	Count(ctx, d, s, doubtfulSlots)
+}
+
+// ownSlots are the slots that a master owns.
+func ownSlots(m cluster.Member) cluster.SlotSet {
+	if !m.IsMaster() {
+		return cluster.SlotSet{}
+	}
+	return m.Slots()
+}
+
+// doubtfulSlots are all others of a master that has more or fewer keys than were
+// counted.
+func doubtfulSlots(m cluster.Member) cluster.SlotSet {
+	if !m.IsMaster() || m.Keys() == counted(m) {
+		return cluster.SlotSet{}
+	}
+	return cluster.AllSlots().Minus(m.Slots())
+}
+
+// countForCheck is ForCheck of one member, over a connection to it.
+func countForCheck(ctx context.Context, conn driver.Conn, m *cluster.Member) error {
+	for _, which := range []func(cluster.Member) cluster.SlotSet{ownSlots, doubtfulSlots} {
+		slots := which(*m)
+		if slots.Empty() {
+			continue
 		}
-		return m.Slots()
-	})
-	Count(ctx, d, s, func(m cluster.Member) cluster.SlotSet {
-		if !m.IsMaster() || m.Keys() == counted(m) {
-			return cluster.SlotSet{}
+		ctx, cancel := context.WithTimeout(ctx, driver.ProbeTimeout)
+		err := count(ctx, conn, m, slots)
+		cancel()
+		if err != nil {
+			return err
 		}
-		return cluster.AllSlots().Minus(m.Slots())
-	})
+	}
+	return nil
 }
 
 // ForResume counts what plan.Resume needs: the keys that each master holds of

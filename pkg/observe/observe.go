@@ -32,11 +32,27 @@ func (e *SeedError) Unwrap() []error { return e.Causes }
 // Nodes that do not answer are part of the state, with the reason. The only
 // error is a *SeedError.
 func Cluster(ctx context.Context, d driver.Dialer, seeds ...cluster.Addr) (cluster.State, error) {
-	first, err := anyOf(ctx, d, seeds)
+	return reader{dialer: d}.cluster(ctx, seeds)
+}
+
+// Check reads the whole cluster as Cluster does and counts, over the same
+// connections, what health needs: see ForCheck.
+func Check(ctx context.Context, d driver.Dialer, seeds ...cluster.Addr) (cluster.State, error) {
+	return reader{dialer: d, more: countForCheck}.cluster(ctx, seeds)
+}
+
+// reader reads nodes.
+type reader struct {
+	dialer driver.Dialer
+	more   func(context.Context, driver.Conn, *cluster.Member) error // done on the same connection; may be nil
+}
+
+func (r reader) cluster(ctx context.Context, seeds []cluster.Addr) (cluster.State, error) {
+	first, err := r.anyOf(ctx, seeds)
 	if err != nil {
 		return cluster.State{}, err
 	}
-	return newWalk(ctx, d).from(first), nil
+	return newWalk(ctx, r).from(first), nil
 }
 
 // Nodes reads nodes that need not belong to one cluster, or to any. The state
@@ -51,7 +67,7 @@ func Nodes(ctx context.Context, d driver.Dialer, addrs []cluster.Addr) cluster.S
 	for i, addr := range distinct {
 		wg.Go(func() {
 			defer g.enter()()
-			r := read(ctx, d, addr)
+			r := reader{dialer: d}.read(ctx, addr)
 			s.Members[i] = r.as(r.member.ID, addr)
 			s.Members[i].Addr = addr
 		})
@@ -87,31 +103,32 @@ func reason(err error, addr cluster.Addr) string {
 	return strings.TrimPrefix(err.Error(), addr.String()+": ")
 }
 
-// questions are asked of every node, in one round trip.
+// questions are asked of every node, in one round trip with configQuestions.
 var questions = []driver.Command{
 	{"CLUSTER", "NODES"},
 	{"INFO"},
 	{"CLUSTER", "INFO"},
 	{"COMMAND", "INFO", "CLUSTER|ADDSLOTSRANGE"},
-	{"CONFIG", "GET", "cluster-*"},
-	{"CONFIG", "GET", "min-replicas-*"}, // one pattern each: Redis 6 takes no more
 	{"FUNCTION", "LIST", "WITHCODE"},
 }
 
-func read(ctx context.Context, d driver.Dialer, addr cluster.Addr) reading {
+func (r reader) read(ctx context.Context, addr cluster.Addr) reading {
 	if !addr.Known() {
 		return reading{err: errNoAddr}
 	}
-	// One deadline for everything: a paused node accepts the connection and
-	// then says nothing.
-	ctx, cancel := context.WithTimeout(ctx, driver.ProbeTimeout)
-	defer cancel()
-	conn, err := d.Dial(ctx, addr, "")
+	// The dialer knows how long a connection may take, on a long line more than
+	// the questions.
+	conn, err := r.dialer.Dial(ctx, addr, "")
 	if err != nil {
 		return reading{err: err}
 	}
 	defer conn.Close()
+	ctx, cancel := context.WithTimeout(ctx, driver.ProbeTimeout)
+	defer cancel()
 	m, err := Member(ctx, conn, addr)
+	if err == nil && r.more != nil {
+		err = r.more(ctx, conn, &m)
+	}
 	if err != nil && !driver.IsTransport(err) {
 		err = fmt.Errorf("%s: %w", addr, err)
 	}
@@ -121,7 +138,7 @@ func read(ctx context.Context, d driver.Dialer, addr cluster.Addr) reading {
 // Member reads one node over a connection to it. addr is used where the node
 // does not know its own address.
 func Member(ctx context.Context, conn driver.Conn, addr cluster.Addr) (cluster.Member, error) {
-	replies, err := conn.Do(ctx, questions...)
+	replies, err := conn.Do(ctx, append(slices.Clone(questions), configQuestions()...)...)
 	if err != nil {
 		return cluster.Member{}, err
 	}
@@ -138,8 +155,8 @@ func Member(ctx context.Context, conn driver.Conn, addr cluster.Addr) (cluster.M
 	}
 	m.ClusterOK = state["cluster_state"] == "ok"
 	readFeatures(&m, replies[3])
-	readConfig(&m, replies[4], replies[5])
-	m.Libraries = librariesOf(replies[6])
+	m.Libraries = librariesOf(replies[4])
+	readConfig(&m, replies[len(questions):])
 	return m, nil
 }
 

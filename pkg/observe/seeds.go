@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"github.com/trib-dev/trib/pkg/cluster"
-	"github.com/trib-dev/trib/pkg/driver"
 )
 
 // headStart is what the first seed has before the others are tried beside it.
@@ -13,7 +12,7 @@ const headStart = 250 * time.Millisecond
 
 // anyOf reads a seed: the first one, unless it is silent or slow; then whichever
 // of the others answers before the rest.
-func anyOf(ctx context.Context, d driver.Dialer, seeds []cluster.Addr) (cluster.Member, error) {
+func (r reader) anyOf(ctx context.Context, seeds []cluster.Addr) (cluster.Member, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	type result struct {
@@ -29,17 +28,17 @@ func anyOf(ctx context.Context, d driver.Dialer, seeds []cluster.Addr) (cluster.
 				sit(ctx, failed, headStart)
 			}
 			defer g.enter()()
-			results <- result{i, read(ctx, d, seed)}
+			results <- result{i, r.read(ctx, seed)}
 		}()
 	}
 	causes := make([]error, len(seeds))
 	for range seeds {
-		r := <-results
-		if r.err == nil {
-			return r.member, nil
+		got := <-results
+		if got.err == nil {
+			return got.member, nil
 		}
-		causes[r.seed] = r.err
-		if r.seed == 0 {
+		causes[got.seed] = got.err
+		if got.seed == 0 {
 			close(failed)
 		}
 	}

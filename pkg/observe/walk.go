@@ -5,7 +5,6 @@ import (
 	"slices"
 
 	"github.com/trib-dev/trib/pkg/cluster"
-	"github.com/trib-dev/trib/pkg/driver"
 )
 
 // addressLimit is under how many addresses one node is looked for.
@@ -14,7 +13,7 @@ const addressLimit = 3
 // walk asks everybody whom somebody knows, each as soon as it is heard of.
 type walk struct {
 	ctx     context.Context
-	d       driver.Dialer
+	reader  reader
 	g       gate
 	known   map[cluster.NodeID]*acquaintance
 	answers chan answer
@@ -35,8 +34,8 @@ type answer struct {
 	reading
 }
 
-func newWalk(ctx context.Context, d driver.Dialer) *walk {
-	return &walk{ctx: ctx, d: d, g: newGate(), known: make(map[cluster.NodeID]*acquaintance), answers: make(chan answer)}
+func newWalk(ctx context.Context, r reader) *walk {
+	return &walk{ctx: ctx, reader: r, g: newGate(), known: make(map[cluster.NodeID]*acquaintance), answers: make(chan answer)}
 }
 
 // from is the state that is found by asking everybody, beginning with whom
@@ -101,6 +100,6 @@ func (w *walk) ask(id cluster.NodeID, a *acquaintance) {
 	w.pending++
 	go func() {
 		defer w.g.enter()()
-		w.answers <- answer{id, addr, read(w.ctx, w.d, addr)}
+		w.answers <- answer{id, addr, w.reader.read(w.ctx, addr)}
 	}()
 }

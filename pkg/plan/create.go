@@ -2,60 +2,46 @@ package plan
 
 import (
 	"fmt"
-	"slices"
 
 	"github.com/trib-dev/trib/pkg/cluster"
 )
 
-// minMasters is how many masters a cluster needs to elect a replica when one of
-// them fails.
-const minMasters = 3
-
-// CreateOptions are the wishes for a new cluster.
-type CreateOptions struct {
-	// Addrs are the nodes, in the order in which they are preferred as masters.
-	Addrs []cluster.Addr
-	// Replicas is how many replicas each master gets at least.
-	Replicas int
-}
-
 // Create plans a cluster of the nodes in s, which must hold what each of the
-// addresses answered. Masters are spread over hosts, replicas are kept away
-// from their master's host and from each other's where the hosts allow it, and
-// the slots are divided evenly in contiguous ranges.
+// addresses answered. Masters are spread over zones and then over hosts.
+// Replicas are kept away from their master's host and zone and from each
+// other's as far as these masters allow, in this order, and the plan says what
+// could not be had. The slots are divided in contiguous ranges.
 //
-// The same addresses in the same order always give the same plan. So a create
-// that was killed is finished by calling it again: a node that already has the
-// slots, the peers or the master that this plan gives it is accepted, and its
-// steps count as done. Any other node that is not fresh is refused.
+// The same addresses in the same order and the same wishes always give the same
+// plan. So a create that was killed is finished by calling it again: a node that
+// already has the slots, the peers or the master that this plan gives it is
+// accepted, and its steps count as done. Any other node that is not fresh is
+// refused.
 func Create(s cluster.State, o CreateOptions) (Plan, error) {
-	if o.Replicas < 0 {
-		return Plan{}, fmt.Errorf("%d replicas for each master: want 0 or more", o.Replicas)
+	if err := o.Check(); err != nil {
+		return Plan{}, err
 	}
 	members, refusal := candidates(s, o.Addrs)
 	if refusal != nil {
 		return Plan{}, refusal
 	}
-	count := len(members) / (o.Replicas + 1)
-	if count < minMasters {
-		return Plan{}, tooFew(len(members), o.Replicas, count)
-	}
-	groups, crowded := place(members, count)
+	groups := place(members, o, o.masters())
 	p := Plan{Version: Version, Kind: KindCreate, Cost: Cost{Slots: cluster.SlotCount}}
-	p.addCreateSteps(members, groups)
-	p.explainPlacement(groups, crowded)
+	p.addCreateSteps(members, groups, o)
+	p.explain(groups, o)
 	p.Fingerprint = p.createFingerprint()
-	if r := p.admit(members); r != nil && !p.finished(s) {
-		return Plan{}, r
+	if p.finished(s) {
+		return p, nil
+	}
+	warnings, refusal := mixed(members, groups)
+	p.Warnings = append(p.Warnings, warnings...)
+	if refusal == nil {
+		refusal = p.admit(members)
+	}
+	if refusal != nil {
+		return Plan{}, refusal
 	}
 	return p, nil
-}
-
-func tooFew(nodes, replicas, masters int) *Refusal {
-	r := refuse("%s with %s for each master make %s; a cluster needs at least %d, that is %d nodes",
-		count(nodes, "node"), count(replicas, "replica"), count(masters, "master"), minMasters, minMasters*(replicas+1))
-	r.Hint = "name more nodes, or ask for fewer replicas"
-	return r
 }
 
 // candidates are the members behind the addresses, in the addresses' order.
@@ -94,13 +80,17 @@ func memberAt(s cluster.State, addr cluster.Addr) (cluster.Member, bool) {
 // harmless: epochs and slots while the nodes still stand alone (the servers
 // refuse SET-CONFIG-EPOCH later, and slots assigned first let the cluster state
 // become ok sooner), then the meeting, then the replicas.
-func (p *Plan) addCreateSteps(members []cluster.Member, groups []group) {
+func (p *Plan) addCreateSteps(members []cluster.Member, groups []group, o CreateOptions) {
 	for i, m := range members {
-		p.Nodes = append(p.Nodes, nodeOf(m))
+		p.Nodes = append(p.Nodes, Node{ID: m.ID, Addr: m.Addr, Zone: o.Zones[m.Addr.Host]})
 		p.Steps = append(p.Steps, Step{Action: SetEpoch, Node: m.ID, Epoch: uint64(i + 1)})
 	}
+	masters := make([]cluster.Addr, len(groups))
 	for i, g := range groups {
-		p.Steps = append(p.Steps, Step{Action: AssignSlots, Node: g.master.ID, Slots: evenRange(i, len(groups))})
+		masters[i] = g.master.Addr
+	}
+	for i, slots := range o.share(masters) {
+		p.Steps = append(p.Steps, Step{Action: AssignSlots, Node: groups[i].master.ID, Slots: slots})
 	}
 	p.Steps = append(p.Steps, Step{Action: Join})
 	for _, g := range groups {
@@ -110,52 +100,14 @@ func (p *Plan) addCreateSteps(members []cluster.Member, groups []group) {
 	}
 }
 
-// evenRange is the i-th of n contiguous ranges that differ by one slot at most.
-func evenRange(i, n int) cluster.SlotSet {
-	bound := func(i int) int { return (i*cluster.SlotCount + n/2) / n }
-	return cluster.NewSlotSet(cluster.SlotRange{First: bound(i), Last: bound(i+1) - 1})
-}
-
-func (p *Plan) explainPlacement(groups []group, crowded []string) {
-	hosts := make(map[string]bool)
-	for _, n := range p.Nodes {
-		hosts[n.Addr.Host] = true
-	}
-	p.Reasons = append(p.Reasons, fmt.Sprintf("%d masters over %s, each with %s",
-		len(groups), count(len(hosts), "host"), replicaCounts(groups)))
-	if len(hosts) == 1 {
-		p.Warnings = append(p.Warnings, "all nodes are on one host: the cluster does not survive its failure")
-		return
-	}
-	if len(crowded) == 0 && len(groups[0].replicas) > 0 {
-		p.Reasons = append(p.Reasons, "no replica shares a host with its master or with another replica of it")
-	}
-	p.Warnings = append(p.Warnings, crowded...)
-}
-
-func replicaCounts(groups []group) string {
-	least, most := len(groups[0].replicas), len(groups[0].replicas)
-	for _, g := range groups {
-		least, most = min(least, len(g.replicas)), max(most, len(g.replicas))
-	}
-	if least == most {
-		return count(least, "replica")
-	}
-	return fmt.Sprintf("%d or %s", least, count(most, "replica"))
-}
-
-// count is "1 host" or "3 hosts".
-func count(n int, noun string) string {
-	if n != 1 {
-		noun += "s"
-	}
-	return fmt.Sprintf("%d %s", n, noun)
-}
-
+// createFingerprint covers the steps: whatever wish shapes the plan shows there.
 func (p Plan) createFingerprint() string {
 	facts := []string{string(p.Kind)}
 	for _, n := range p.Nodes {
-		facts = append(facts, fmt.Sprintf("%s %s", n.ID, n.Addr))
+		facts = append(facts, fmt.Sprintf("%s %s %s", n.ID, n.Addr, n.Zone))
+	}
+	for _, s := range p.Steps {
+		facts = append(facts, fmt.Sprintf("%s %s %d %s %s", s.Action, s.Node, s.Epoch, s.Master, s.Slots))
 	}
 	return fingerprint(facts)
 }
@@ -185,7 +137,8 @@ func (p Plan) admit(members []cluster.Member) *Refusal {
 	}
 	return &Refusal{
 		Reasons: problems,
-		Hint:    "a node must be empty: FLUSHALL and CLUSTER RESET make it so, and destroy what it holds",
+		Hint: "a node must be empty: FLUSHALL and CLUSTER RESET make it so, and destroy what it holds; " +
+			"a create that was interrupted is finished with the nodes and options that it was begun with",
 	}
 }
 
@@ -218,11 +171,16 @@ func (p Plan) obstacles(m cluster.Member) []string {
 // strangers counts the nodes in a view that the plan does not name. A node in
 // handshake has a made-up id and is recognised by its address.
 func (p Plan) strangers(v cluster.View) int {
+	if len(v.Nodes) == 1 {
+		return 0
+	}
+	ids, addrs := make(map[cluster.NodeID]bool), make(map[cluster.Addr]bool)
+	for _, n := range p.Nodes {
+		ids[n.ID], addrs[n.Addr] = true, true
+	}
 	count := 0
 	for _, n := range v.Nodes {
-		known := slices.ContainsFunc(p.Nodes, func(k Node) bool {
-			return k.ID == n.ID || n.Flags.Has(cluster.FlagHandshake) && k.Addr == n.Addr
-		})
+		known := ids[n.ID] || n.Flags.Has(cluster.FlagHandshake) && addrs[n.Addr]
 		if !known && !n.Flags.Has(cluster.FlagMyself) {
 			count++
 		}

@@ -34,3 +34,21 @@ func ExampleReshard() {
 	// Output:
 	// move 1000 slots (0-999) from 10.0.0.1:7000 to 10.0.0.2:7000 (ready)
 }
+
+// A second master without slots gets its share; the first one keeps what the
+// threshold allows.
+func ExampleRebalance() {
+	state := parseState(`
+		a 10.0.0.1:7000 0-16383
+		b 10.0.0.2:7000`)
+	p, err := plan.Rebalance(state, plan.RebalanceOptions{Threshold: plan.DefaultThreshold, UseEmptyMasters: true})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	for _, step := range p.Steps {
+		fmt.Println(p.Describe(step))
+	}
+	// Output:
+	// move 8029 slots (0-8028) from 10.0.0.1:7000 to 10.0.0.2:7000
+}

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/trib-dev/trib/pkg/cluster"
 )
@@ -12,111 +13,165 @@ import (
 type group struct {
 	master   cluster.Member
 	replicas []cluster.Member
+	wished   int // how many of the replicas, the first ones, were wished for
 }
 
-// place chooses masters and gives each its replicas. It returns a sentence for
-// every replica that had to share a host with its master or with a sibling.
-//
-// The nodes are dealt host by host, so that the masters, which come first, are
-// spread as widely as the hosts allow. The others are seated so that as few as
-// possible are with their master and then as few as possible with a sibling.
-func place(members []cluster.Member, masters int) ([]group, []string) {
-	dealt := dealByHost(members)
-	if overfull(dealt, masters) {
-		dealt = dealByHost(fewestFirst(members))
-	}
-	groups := make([]group, masters)
-	for i := range groups {
-		groups[i].master = dealt[i]
-	}
-	s := newSeating(groups, dealt[masters:])
-	s.fill(groups)
-	return groups, crowding(groups)
+// cast is who is what by the wishes, and who is left.
+type cast struct {
+	zones   map[string]string // by host; empty where there are none
+	masters []group           // with the replicas that were wished for
+	free    []cluster.Member
 }
 
-// dealByHost orders members so that hosts take turns, in the order in which
-// they first appear.
-func dealByHost(members []cluster.Member) []cluster.Member {
-	var hosts []string
-	byHost := make(map[string][]cluster.Member)
+func newCast(members []cluster.Member, o CreateOptions) cast {
+	c := cast{zones: o.Zones}
+	seat := make(map[cluster.Addr]int)
+	for i, addr := range o.namedMasters() {
+		seat[addr] = i
+		c.masters = append(c.masters, group{})
+	}
 	for _, m := range members {
-		if byHost[m.Addr.Host] == nil {
-			hosts = append(hosts, m.Addr.Host)
+		g, isMaster := seat[m.Addr]
+		master, isReplica := o.ReplicaOf[m.Addr]
+		switch {
+		case isMaster:
+			c.masters[g].master = m
+		case isReplica:
+			g := &c.masters[seat[master]]
+			g.replicas = append(g.replicas, m)
+			g.wished++
+		default:
+			c.free = append(c.free, m)
 		}
-		byHost[m.Addr.Host] = append(byHost[m.Addr.Host], m)
 	}
-	var dealt []cluster.Member
-	for len(dealt) < len(members) {
-		for _, h := range hosts {
-			if nodes := byHost[h]; len(nodes) > 0 {
-				dealt = append(dealt, nodes[0])
-				byHost[h] = nodes[1:]
-			}
-		}
-	}
-	return dealt
+	return c
 }
 
-// overfull reports whether a host has more replicas to give than the masters
-// elsewhere can take. The fewer masters a host has, the more of them fit.
-func overfull(dealt []cluster.Member, masters int) bool {
-	least, spare := (len(dealt)-masters)/masters, (len(dealt)-masters)%masters
-	own, give := perHost(dealt[:masters]), perHost(dealt[masters:])
-	for host, n := range give {
-		elsewhere := masters - own[host]
-		if n > least*elsewhere+min(spare, elsewhere) {
+// zoned reports whether there are zones to keep apart: one is as good as none.
+func (c cast) zoned() bool {
+	first := ""
+	for _, zone := range c.zones {
+		if first != "" && zone != first {
 			return true
 		}
+		first = zone
 	}
 	return false
 }
 
-// fewestFirst orders members so that hosts with few of them come first.
-func fewestFirst(members []cluster.Member) []cluster.Member {
-	nodes := perHost(members)
-	return slices.SortedStableFunc(slices.Values(members), func(a, b cluster.Member) int {
-		return cmp.Compare(nodes[a.Addr.Host], nodes[b.Addr.Host])
-	})
-}
+func (c cast) host(m cluster.Member) string { return m.Addr.Host }
+func (c cast) zone(m cluster.Member) string { return c.zones[m.Addr.Host] }
 
-func perHost(members []cluster.Member) map[string]int {
-	nodes := make(map[string]int)
-	for _, m := range members {
-		nodes[m.Addr.Host]++
+// place chooses masters and gives each its replicas.
+//
+// Zones take turns, and in each zone the hosts, so that the masters, which come
+// first, are spread as widely as the places allow. The others are seated at the
+// least cost. Where a host or a zone has more replicas to give than masters
+// elsewhere can take, the fewer masters it has, the more of its replicas fit:
+// then it is tried, too, what comes of it when places with few nodes go first.
+func place(members []cluster.Member, o CreateOptions, masters int) []group {
+	c := newCast(members, o)
+	groups := c.seat(c.deal(c.free), masters)
+	best := c.crowd(groups)
+	if len(best.hostOfMaster)+len(best.zoneOfMaster) == 0 {
+		return groups
 	}
-	return nodes
-}
-
-// closeness is the worst company that a replica would find in a group.
-type closeness int
-
-const (
-	apart closeness = iota
-	withSibling
-	withMaster
-)
-
-func (g group) closeness(host string) closeness {
-	if g.master.Addr.Host == host {
-		return withMaster
-	}
-	if slices.ContainsFunc(g.replicas, func(r cluster.Member) bool { return r.Addr.Host == host }) {
-		return withSibling
-	}
-	return apart
-}
-
-func crowding(groups []group) []string {
-	var out []string
-	for _, g := range groups {
-		for i, r := range g.replicas {
-			switch (group{g.master, g.replicas[:i]}).closeness(r.Addr.Host) {
-			case withMaster:
-				out = append(out, fmt.Sprintf("replica %s is on the same host as its master %s", r.Addr, g.master.Addr))
-			case withSibling:
-				out = append(out, fmt.Sprintf("replica %s is on the same host as another replica of %s", r.Addr, g.master.Addr))
+	tried := map[string]bool{c.shape(groups): true}
+	byHost, byZone := fewestFirst(c.free, c.host), fewestFirst(c.free, c.zone)
+	for _, free := range [][]cluster.Member{byZone, byHost, fewestFirst(byHost, c.zone), fewestFirst(byZone, c.host)} {
+		dealt := c.deal(free)
+		if shape := c.shape(c.headed(dealt, masters)); !tried[shape] {
+			tried[shape] = true
+			other := c.seat(dealt, masters)
+			if crowd := c.crowd(other); crowd.cost() < best.cost() {
+				groups, best = other, crowd
 			}
 		}
 	}
-	return out
+	return groups
+}
+
+// shape is what the cost of a choice of masters depends on: how many nodes and
+// masters the hosts of each zone have. Where there are wishes it depends on the
+// hosts themselves.
+func (c cast) shape(groups []group) string {
+	nodes, masters := tally(c.free, c.host), make(map[string]int)
+	for _, g := range groups {
+		masters[c.host(g.master)]++
+	}
+	var hosts []string
+	for host, n := range nodes {
+		kind := fmt.Sprintf("%s %d %d", c.zones[host], n, masters[host])
+		if len(c.masters) > 0 {
+			kind += " " + host
+		}
+		hosts = append(hosts, kind)
+	}
+	slices.Sort(hosts)
+	return strings.Join(hosts, "\n")
+}
+
+// headed are the groups with their masters, the first of those dealt where none
+// are named, and the replicas that were wished for.
+func (c cast) headed(dealt []cluster.Member, masters int) []group {
+	groups := make([]group, masters)
+	for i := range groups {
+		if i < len(c.masters) {
+			g := c.masters[i]
+			groups[i] = group{g.master, slices.Clone(g.replicas), g.wished}
+		} else {
+			groups[i].master = dealt[i-len(c.masters)]
+		}
+	}
+	return groups
+}
+
+// seat gives the replicas among those dealt their masters.
+func (c cast) seat(dealt []cluster.Member, masters int) []group {
+	groups := c.headed(dealt, masters)
+	s := newSeating(c, groups, dealt[masters-len(c.masters):])
+	s.fill(groups)
+	return groups
+}
+
+// deal orders nodes so that zones take turns, and the hosts within each zone.
+// Places that have masters already wait.
+func (c cast) deal(free []cluster.Member) []cluster.Member {
+	return c.turns(c.turns(free, c.host), c.zone)
+}
+
+func (c cast) turns(members []cluster.Member, place func(cluster.Member) string) []cluster.Member {
+	taken := make(map[string]int)
+	for _, g := range c.masters {
+		taken[place(g.master)]++
+	}
+	turn := make(map[cluster.NodeID]int)
+	first := make(map[string]int)
+	for i, m := range members {
+		p := place(m)
+		if _, seen := first[p]; !seen {
+			first[p] = i
+		}
+		turn[m.ID] = taken[p]
+		taken[p]++
+	}
+	return slices.SortedStableFunc(slices.Values(members), func(a, b cluster.Member) int {
+		return cmp.Or(cmp.Compare(turn[a.ID], turn[b.ID]), cmp.Compare(first[place(a)], first[place(b)]))
+	})
+}
+
+// fewestFirst orders members so that places with few of them come first.
+func fewestFirst(members []cluster.Member, place func(cluster.Member) string) []cluster.Member {
+	nodes := tally(members, place)
+	return slices.SortedStableFunc(slices.Values(members), func(a, b cluster.Member) int {
+		return cmp.Compare(nodes[place(a)], nodes[place(b)])
+	})
+}
+
+func tally(members []cluster.Member, place func(cluster.Member) string) map[string]int {
+	nodes := make(map[string]int)
+	for _, m := range members {
+		nodes[place(m)]++
+	}
+	return nodes
 }

@@ -20,6 +20,15 @@ const (
 	KindCreate  Kind = "create"  // form a cluster from fresh nodes
 	KindReshard Kind = "reshard" // move slots between masters
 	KindResume  Kind = "resume"  // finish what an interrupted operation left
+	KindUndo    Kind = "undo"    // move the slots of another plan back
+
+	KindAddNode   Kind = "add-node"  // let nodes join
+	KindDelNode   Kind = "del-node"  // let a node leave
+	KindReplicate Kind = "replicate" // make a node a replica
+	KindFailover  Kind = "failover"  // make a replica the master
+	KindForget    Kind = "forget"    // let all forget a node that is gone
+	KindRebalance Kind = "rebalance" // share the slots among the masters
+	KindDrain     Kind = "drain"     // move all slots off a node
 )
 
 // Plan is a list of steps, with what it relied on and what it will cost.
@@ -36,14 +45,10 @@ type Plan struct {
 
 // Node is a node that a plan names.
 type Node struct {
-	ID   cluster.NodeID `json:"id"`
-	Addr cluster.Addr   `json:"addr"`
-}
-
-// Cost is what carrying out a plan amounts to.
-type Cost struct {
-	Slots int   `json:"slots"` // slots that change their owner
-	Keys  int64 `json:"keys"`  // keys in them when the plan was made; -1 where not counted
+	ID    cluster.NodeID  `json:"id"`
+	Addr  cluster.Addr    `json:"addr"`
+	Zone  string          `json:"zone,omitempty"` // where create was told
+	Slots cluster.SlotSet `json:"slots,omitzero"` // of a node that slots move between: what it had when the plan was made, for people
 }
 
 // Action is what a step does.
@@ -57,6 +62,13 @@ const (
 	Replicate   Action = "replicate"    // Node, Master: make a node without slots a replica
 	MoveSlots   Action = "move-slots"   // From, To, Slots: with their keys, under traffic
 	CloseSlots  Action = "close-slots"  // Node, Slots: clear open states that no longer mean anything
+
+	Meet          Action = "meet"           // Node: it and every other node of the plan meet
+	CopyFunctions Action = "copy-functions" // From, Node: give a node without functions those of a master
+	Reset         Action = "reset"          // Node: make it a stranger to all others
+	Renew         Action = "renew"          // Node: give a stranger a new id, so that it may join again at once
+	Forget        Action = "forget"         // Node, Watch: every other node forgets it; Master: only that one does
+	Failover      Action = "failover"       // Node, Master, Mode: the replica takes its master's place
 )
 
 // Step is one thing to do. Which fields are set depends on the action.
@@ -68,6 +80,8 @@ type Step struct {
 	From   cluster.NodeID  `json:"from,omitempty"`
 	To     cluster.NodeID  `json:"to,omitempty"`
 	Slots  cluster.SlotSet `json:"slots,omitzero"`
+	Mode   FailoverMode    `json:"mode,omitempty"`
+	Watch  bool            `json:"watch,omitempty"` // look again after a minute: it may come back
 }
 
 // Addr is where the plan's node id is reached.
@@ -88,7 +102,7 @@ func (p Plan) Describe(s Step) string {
 	case AssignSlots:
 		return fmt.Sprintf("assign %d slots (%s) to %s", s.Slots.Len(), s.Slots, p.Addr(s.Node))
 	case Join:
-		return fmt.Sprintf("join %d nodes", len(p.Nodes))
+		return "join " + count(len(p.Nodes), "node")
 	case Replicate:
 		return fmt.Sprintf("make %s a replica of %s", p.Addr(s.Node), p.Addr(s.Master))
 	case MoveSlots:
@@ -96,7 +110,7 @@ func (p Plan) Describe(s Step) string {
 	case CloseSlots:
 		return fmt.Sprintf("clear the open state of slots %s on %s", s.Slots, p.Addr(s.Node))
 	}
-	return string(s.Action)
+	return p.describeMember(s)
 }
 
 // Refusal is a plan that cannot be made because of the cluster's state: a
@@ -118,4 +132,4 @@ func fingerprint(facts []string) string {
 	return hex.EncodeToString(sum[:8])
 }
 
-func nodeOf(m cluster.Member) Node { return Node{m.ID, m.Addr} }
+func nodeOf(m cluster.Member) Node { return Node{ID: m.ID, Addr: m.Addr} }

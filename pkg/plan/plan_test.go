@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -23,9 +24,18 @@ type session struct {
 // the plan or the refusal.
 //
 //	state                          the cluster, see state_test.go
-//	create replicas=1              of the state's nodes in their order
+//	create replicas=1              of the state's nodes in their order; see createOptions
 //	reshard from=(a,b) to=c slots=9
+//	reshard to=c named=(5,7,100-200) key=(foo)
+//	rebalance weight=(a:2,b:0) threshold=0 empty exclude=(c) max=9
+//	drain node=a to=(b,c)
 //	resume
+//	add-node new=(d,e) replica master=a zones=(10.0.0.1:east)
+//	del-node node=d drain to=(a,b)
+//	replicate node=d master=a
+//	failover node=d mode=force
+//	forget node=d force
+//	undo                           the last plan
 //	status                         of the last plan's steps in the last state
 //	json                           the last plan as it is saved
 func TestPlans(t *testing.T) {
@@ -47,8 +57,17 @@ func (ses *session) run(t *testing.T, d *datadriven.TestData) string {
 		return ses.plan(t, func() (plan.Plan, error) { return plan.Create(ses.s, createOptions(t, d, ses.s)) })
 	case "reshard":
 		return ses.plan(t, func() (plan.Plan, error) { return plan.Reshard(ses.s, reshardOptions(t, d)) })
+	case "rebalance":
+		return ses.plan(t, func() (plan.Plan, error) { return plan.Rebalance(ses.s, rebalanceOptions(t, d)) })
+	case "drain":
+		return ses.plan(t, func() (plan.Plan, error) { return plan.Drain(ses.s, drainOptions(t, d)) })
 	case "resume":
 		return ses.plan(t, func() (plan.Plan, error) { return plan.Resume(ses.s) })
+	case "add-node", "del-node", "replicate", "failover", "forget":
+		return ses.plan(t, func() (plan.Plan, error) { return planMembers(t, d, ses.s) })
+	case "undo":
+		done := ses.p
+		return ses.plan(t, func() (plan.Plan, error) { return plan.Undo(done, ses.s) })
 	case "status":
 		return ses.status()
 	case "json":
@@ -56,12 +75,17 @@ func (ses *session) run(t *testing.T, d *datadriven.TestData) string {
 		if err != nil {
 			t.Fatal(err)
 		}
+		if _, err := plan.Parse(text); err != nil {
+			t.Error(err)
+		}
 		return string(text) + "\n"
 	}
 	t.Fatalf("unknown command %s", d.Cmd)
 	return ""
 }
 
+// createOptions reads replicas=1, addrs=(a,b), zones=(host=zone,...),
+// replica-of=(replica=master,...), slots=(addr=0-9,...) and weights=(addr=2,...).
 func createOptions(t *testing.T, d *datadriven.TestData, s cluster.State) plan.CreateOptions {
 	var o plan.CreateOptions
 	d.MaybeScanArgs(t, "replicas", &o.Replicas)
@@ -74,21 +98,71 @@ func createOptions(t *testing.T, d *datadriven.TestData, s cluster.State) plan.C
 			o.Addrs = append(o.Addrs, must(cluster.ParseAddr(a)))
 		}
 	}
+	o.Zones = wishes(d, "zones", func(host string) (string, error) { return host, nil }, func(zone string) (string, error) { return zone, nil })
+	o.ReplicaOf = wishes(d, "replica-of", cluster.ParseAddr, cluster.ParseAddr)
+	o.Slots = wishes(d, "slots", cluster.ParseAddr, cluster.ParseSlotSet)
+	o.Weights = wishes(d, "weights", cluster.ParseAddr, strconv.Atoi)
 	return o
+}
+
+func wishes[K comparable, V any](d *datadriven.TestData, name string, key func(string) (K, error), value func(string) (V, error)) map[K]V {
+	out := make(map[K]V)
+	if arg, ok := d.Arg(name); ok {
+		for _, wish := range arg.Vals {
+			k, v, _ := strings.Cut(wish, "=")
+			out[must(key(k))] = must(value(v))
+		}
+	}
+	return out
 }
 
 func reshardOptions(t *testing.T, d *datadriven.TestData) plan.ReshardOptions {
 	var o plan.ReshardOptions
-	if arg, ok := d.Arg("from"); ok {
-		for _, name := range arg.Vals {
-			o.From = append(o.From, nodeID(name))
-		}
-	}
+	o.From = ids(d, "from")
 	var to string
 	d.ScanArgs(t, "to", &to)
 	o.To = nodeID(to)
-	d.ScanArgs(t, "slots", &o.Slots)
+	d.MaybeScanArgs(t, "slots", &o.Slots)
+	if arg, ok := d.Arg("named"); ok {
+		o.Named = must(cluster.ParseSlotSet(strings.Join(arg.Vals, ",")))
+	}
+	if arg, ok := d.Arg("key"); ok {
+		o.Keys = arg.Vals
+	}
 	return o
+}
+
+func rebalanceOptions(t *testing.T, d *datadriven.TestData) plan.RebalanceOptions {
+	o := plan.RebalanceOptions{Threshold: plan.DefaultThreshold, UseEmptyMasters: d.HasArg("empty"), Exclude: ids(d, "exclude")}
+	d.MaybeScanArgs(t, "max", &o.MaxSlots)
+	if arg, ok := d.Arg("threshold"); ok {
+		o.Threshold = must(plan.ParseDecimal(arg.Vals[0]))
+	}
+	if arg, ok := d.Arg("weight"); ok {
+		o.Weights = make(map[cluster.NodeID]plan.Decimal)
+		for _, pair := range arg.Vals {
+			name, weight, _ := strings.Cut(pair, ":")
+			o.Weights[nodeID(name)] = must(plan.ParseDecimal(weight))
+		}
+	}
+	return o
+}
+
+func drainOptions(t *testing.T, d *datadriven.TestData) plan.DrainOptions {
+	var node string
+	d.ScanArgs(t, "node", &node)
+	return plan.DrainOptions{Node: nodeID(node), To: ids(d, "to")}
+}
+
+// ids are the nodes whose names an argument lists.
+func ids(d *datadriven.TestData, arg string) []cluster.NodeID {
+	var out []cluster.NodeID
+	if a, ok := d.Arg(arg); ok {
+		for _, name := range a.Vals {
+			out = append(out, nodeID(name))
+		}
+	}
+	return out
 }
 
 // plan makes a plan twice: the same state and options give the same bytes.

@@ -310,7 +310,7 @@ func TestManyMasters(t *testing.T) {
 func TestCreateAdmitsItsOwnWork(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		s := fresh(rapid.IntRange(6, 9).Draw(t, "nodes"))
-		o := plan.CreateOptions{Addrs: addrs(s), Replicas: 1}
+		o := drawWishes(t, addrs(s))
 		p, err := plan.Create(s, o)
 		if err != nil {
 			t.Fatal(err)
@@ -341,6 +341,52 @@ func TestCreateAdmitsItsOwnWork(t *testing.T) {
 			}
 		}
 	})
+}
+
+// drawWishes are those for a new cluster; there may be none.
+func drawWishes(t *rapid.T, addrs []cluster.Addr) plan.CreateOptions {
+	o := plan.CreateOptions{Addrs: addrs, Replicas: 1}
+	if rapid.Bool().Draw(t, "zones") {
+		o.Zones = make(map[string]string)
+		for _, addr := range addrs {
+			o.Zones[addr.Host] = rapid.SampledFrom([]string{"x", "y"}).Draw(t, "zone")
+		}
+	}
+	if rapid.Bool().Draw(t, "wishes") {
+		o.ReplicaOf = map[cluster.Addr]cluster.Addr{addrs[0]: addrs[1]}
+		o.Slots = map[cluster.Addr]cluster.SlotSet{addrs[1]: cluster.SlotsOf(3, 5, 700)}
+		o.Weights = map[cluster.Addr]int{addrs[4]: rapid.IntRange(1, 9).Draw(t, "weight")}
+	}
+	return o
+}
+
+// TestCreateFingerprints promises that wishes which make another plan give it
+// another fingerprint.
+func TestCreateFingerprints(t *testing.T) {
+	s := fresh(8)
+	a := addrs(s)
+	seen, zones := make(map[string]string), make(map[string]string)
+	for i, addr := range a {
+		zones[addr.Host] = string("xy"[i%2])
+	}
+	for name, o := range map[string]plan.CreateOptions{
+		"none":        {Addrs: a},
+		"replicas":    {Addrs: a, Replicas: 1},
+		"zones":       {Addrs: a, Replicas: 1, Zones: zones},
+		"pairs":       {Addrs: a, Replicas: 1, ReplicaOf: map[cluster.Addr]cluster.Addr{a[0]: a[1]}},
+		"slots":       {Addrs: a, Replicas: 1, Slots: map[cluster.Addr]cluster.SlotSet{a[0]: cluster.SlotsOf(1)}},
+		"weights":     {Addrs: a, Replicas: 1, Weights: map[cluster.Addr]int{a[0]: 2}},
+		"fewer nodes": {Addrs: a[:7], Replicas: 1},
+	} {
+		p, err := plan.Create(s, o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if twin, twice := seen[p.Fingerprint]; twice {
+			t.Errorf("%s and %s have the same fingerprint", name, twin)
+		}
+		seen[p.Fingerprint] = name
+	}
 }
 
 // self changes what the member with an id says of itself.

@@ -8,11 +8,14 @@ import (
 	"github.com/trib-dev/trib/pkg/cluster"
 )
 
-// ReshardOptions say which slots to move where.
+// ReshardOptions say which slots to move where: a number of them, or slots that
+// are named.
 type ReshardOptions struct {
 	From  []cluster.NodeID // empty means all masters but To
 	To    cluster.NodeID
-	Slots int // exactly so many, 1 to 16384
+	Slots int             // exactly so many, 1 to 16384; 0 where they are named
+	Named cluster.SlotSet // these, each from its present owner
+	Keys  []string        // and the slots of these keys
 }
 
 // Reshard plans to move exactly o.Slots slots to one master. Each source gives
@@ -23,7 +26,15 @@ type ReshardOptions struct {
 // come first and count: so the same command again finishes what was begun.
 // Slots open anywhere else are refused; they belong to somebody's unfinished
 // work. s must have keys counted for the open slots.
+//
+// Where slots are named, by number or by a key, exactly these are moved.
 func Reshard(s cluster.State, o ReshardOptions) (Plan, error) {
+	switch named := !o.named().Empty(); {
+	case named && o.Slots != 0:
+		return Plan{}, fmt.Errorf("slots are named, and %d of any: want one or the other", o.Slots)
+	case named:
+		return reshardNamed(s, o)
+	}
 	if o.Slots < 1 || o.Slots > cluster.SlotCount {
 		return Plan{}, fmt.Errorf("%d slots: want 1 to %d", o.Slots, cluster.SlotCount)
 	}
@@ -43,7 +54,7 @@ func Reshard(s cluster.State, o ReshardOptions) (Plan, error) {
 	for i, m := range sources {
 		p.addMove(m, to, begun[i].Union(m.Slots().Minus(begun[i]).Take(shares[i])))
 		if !begun[i].Empty() {
-			p.Reasons = append(p.Reasons, fmt.Sprintf("slots %s are already on their way from %s and are finished first", begun[i], m.Addr))
+			p.Reasons = append(p.Reasons, begunReason(begun[i], m))
 		}
 	}
 	p.seal(s)
@@ -58,32 +69,21 @@ func (p *Plan) addMove(from, to cluster.Member, slots cluster.SlotSet) {
 	p.Steps = append(p.Steps, Step{Action: MoveSlots, From: from.ID, To: to.ID, Slots: slots})
 }
 
-// seal adds what follows from the steps: cost and fingerprint.
+// seal adds what follows from the steps: cost, fingerprint and what the nodes
+// have.
 func (p *Plan) seal(s cluster.State) {
+	for i, n := range p.Nodes {
+		m, _ := s.Get(n.ID)
+		p.Nodes[i].Slots = m.Slots()
+	}
 	facts := []string{string(p.Kind)}
 	for _, step := range p.Steps {
 		facts = append(facts, fmt.Sprintf("%s %s %s %s %s", step.Action, step.Node, step.From, step.To, step.Slots))
-		if step.Action != MoveSlots {
-			continue
+		if step.Action == MoveSlots {
+			p.Cost.addCost(s, step)
 		}
-		p.Cost.Slots += step.Slots.Len()
-		p.Cost.Keys = addKeys(p.Cost.Keys, s, step)
 	}
 	p.Fingerprint = fingerprint(facts)
-}
-
-// addKeys counts the keys that a step moves; once they are not known anywhere
-// the whole cost is not known.
-func addKeys(sum int64, s cluster.State, step Step) int64 {
-	from, _ := s.Get(step.From)
-	for slot := range step.Slots.All() {
-		keys, counted := from.KeysIn(slot)
-		if sum < 0 || !counted {
-			return -1
-		}
-		sum += keys
-	}
-	return sum
 }
 
 func reshardEnds(s cluster.State, o ReshardOptions) (to cluster.Member, sources []cluster.Member, r *Refusal) {
@@ -140,12 +140,8 @@ func begunMoves(s cluster.State, sources []cluster.Member, to cluster.Member) ([
 		begun[i] = between(m, to)
 		all = all.Union(begun[i])
 	}
-	for _, m := range s.Masters() {
-		if other := m.OpenSlots().Minus(all); !other.Empty() {
-			r := refuse("slots %s are open on %s", other, m.Addr)
-			r.Hint = "finish the interrupted move first: trib resume"
-			return nil, r
-		}
+	if r := noOpenBut(s, all); r != nil {
+		return nil, r
 	}
 	return begun, nil
 }

@@ -51,6 +51,9 @@ func (r *resumer) open() cluster.SlotSet {
 // deciding.
 func (r *resumer) slot(slot int) string {
 	owners := r.s.Owners(slot)
+	if len(owners) == 0 && r.finishGiven(slot) {
+		return ""
+	}
 	if len(owners) != 1 {
 		return fmt.Sprintf("%d reachable masters say that they own it", len(owners))
 	}
@@ -64,6 +67,32 @@ func (r *resumer) slot(slot int) string {
 		r.moves[key] = append(r.moves[key], slot)
 	}
 	return r.closeOthers(slot, owner.ID, target)
+}
+
+// finishGiven plans for a slot that was given up and not claimed, where it is
+// clear who is to claim it and nobody else has keys of it.
+func (r *resumer) finishGiven(slot int) bool {
+	var source, target cluster.NodeID
+	for _, m := range r.s.Members {
+		from, importing := m.View.Self().Importing[slot]
+		if !importing || !m.IsMaster() {
+			if keys, counted := m.KeysIn(slot); m.IsMaster() && (!counted || keys > 0) {
+				return false
+			}
+			continue
+		}
+		giver, _ := r.s.Get(from)
+		if target != "" || !giver.Reachable() || !given(giver, m).Has(slot) {
+			return false
+		}
+		source, target = from, m.ID
+	}
+	if target == "" {
+		return false
+	}
+	key := [2]cluster.NodeID{source, target}
+	r.moves[key] = append(r.moves[key], slot)
+	return true
 }
 
 // target is where the slot was going: where its owner says, else the one node

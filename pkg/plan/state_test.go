@@ -1,6 +1,7 @@
 package plan_test
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strconv"
@@ -14,10 +15,13 @@ import (
 //	a 10.0.0.1:7000 0-5460 epoch=1 migrating=5:b,6:b importing=9:c keys=5:2,6:0 db0=2 functions=1
 //	b 10.0.0.2:7000 replica=a
 //	c 10.0.0.3:7000 down="i/o timeout"
+//	d 10.0.0.4:7000 server=valkey/9.1.0 databases=4
 //
 // The name becomes the id: "ab" is ababab..., forty digits. Everybody knows
 // everybody, unless one says knows=a,b (or knows=- for nobody); meets=a is a
 // node that it is just meeting, and sees=a:0-5 are slots that it takes for a's.
+// The others know that a node with fail=yes has failed, and nothing of a node
+// with outside=yes, unless they say knows=. A node with hidden=yes was not read.
 type node struct {
 	name   string
 	addr   cluster.Addr
@@ -39,7 +43,9 @@ func parseState(text string) cluster.State {
 	}
 	var s cluster.State
 	for _, n := range nodes {
-		s.Members = append(s.Members, n.member(nodes))
+		if n.fields["hidden"] == "" {
+			s.Members = append(s.Members, n.member(nodes))
+		}
 	}
 	s.Sort()
 	return s
@@ -73,7 +79,15 @@ func (n node) member(all []node) cluster.Member {
 		return m
 	}
 	m.View = must(cluster.ParseNodes(n.view(all)))
-	m.Databases, m.ClusterOK = []int{0}, true
+	m.ClusterOK = true
+	m.Databases = []int{0}
+	for db := 1; db < n.number("databases"); db++ {
+		m.Databases = append(m.Databases, db)
+	}
+	m.Server = cluster.Server{Flavor: "redis", Version: cmp.Or(n.fields["version"], "7.0.15")}
+	if flavor, version, ok := strings.Cut(n.fields["server"], "/"); ok {
+		m.Server = cluster.Server{Flavor: flavor, Version: version}
+	}
 	m.Functions = int64(n.number("functions"))
 	for db := range 3 {
 		if keys := n.number(fmt.Sprintf("db%d", db)); keys > 0 {
@@ -124,8 +138,8 @@ func (n node) view(all []node) string {
 				fmt.Fprintf(&b, " [%d-<-%s]", slot, nodeID(from))
 			}
 			b.WriteString("\n")
-		} else if n.knows(other.name) {
-			b.WriteString(other.line(other.role()) + "\n")
+		} else if n.knows(other) {
+			b.WriteString(other.line(other.seenRole()) + "\n")
 		} else if n.fields["meets"] == other.name {
 			b.WriteString(fmt.Sprintf("%s %s@17000 handshake - 0 0 0 disconnected\n", nodeID("0"+other.name), other.addr))
 		}
@@ -133,9 +147,19 @@ func (n node) view(all []node) string {
 	return b.String()
 }
 
-func (n node) knows(name string) bool {
+func (n node) knows(other node) bool {
 	list, ok := n.fields["knows"]
-	return !ok || slices.Contains(strings.Split(list, ","), name)
+	if !ok {
+		return n.fields["outside"] == other.fields["outside"]
+	}
+	return slices.Contains(strings.Split(list, ","), other.name)
+}
+
+func (n node) seenRole() string {
+	if n.fields["fail"] != "" {
+		return n.role() + ",fail"
+	}
+	return n.role()
 }
 
 func (n node) role() string {

@@ -24,9 +24,12 @@ func (s Status) String() string {
 // Status says where a step stands, and why where it is blocked. It judges the
 // step alone: that the steps before it come first is for who carries them out.
 func (p Plan) Status(step Step, s cluster.State) (Status, string) {
+	if p.movedByLeaver(step, s) {
+		return Done, ""
+	}
 	for _, id := range step.subjects() {
 		if m, ok := s.Get(id); !ok || !m.Reachable() {
-			return Blocked, fmt.Sprintf("%s does not answer", p.Addr(id))
+			return Blocked, p.absent(id, s)
 		}
 	}
 	status, why := p.judge(step, s)
@@ -70,6 +73,16 @@ func (p Plan) judge(step Step, s cluster.State) (Status, string) {
 		return p.moveStatus(step, s)
 	case CloseSlots:
 		return p.closeStatus(step, s)
+	case Meet:
+		return p.meetStatus(step, s)
+	case CopyFunctions:
+		return p.copyStatus(step, s)
+	case Reset, Renew:
+		return p.resetStatus(step, s)
+	case Forget:
+		return p.forgetStatus(step, s)
+	case Failover:
+		return p.failoverStatus(step, s)
 	}
 	return Blocked, fmt.Sprintf("unknown action %q", step.Action)
 }
@@ -79,7 +92,7 @@ func (step Step) subjects() []cluster.NodeID {
 	switch step.Action {
 	case MoveSlots:
 		return []cluster.NodeID{step.From, step.To}
-	case Join:
+	case Join, Reset, Renew, Forget:
 		return nil
 	}
 	return []cluster.NodeID{step.Node}
@@ -100,11 +113,12 @@ func (p Plan) assignStatus(step Step, s cluster.State) (Status, string) {
 	switch slots := m.Slots(); {
 	case slots.Equal(step.Slots):
 		return Done, ""
-	case slots.Empty() && m.IsMaster():
-		return Ready, ""
-	default:
-		return Blocked, fmt.Sprintf("%s has slots %q, the plan gives it %q", m.Addr, slots, step.Slots)
+	case !m.IsMaster():
+		return Blocked, roleChanged(m, s)
+	case !slots.Empty():
+		return Blocked, fmt.Sprintf("%s; the plan gives it %s", differs("slots of "+m.Addr.String(), "none", slots), step.Slots)
 	}
+	return Ready, ""
 }
 
 func (p Plan) joinStatus(s cluster.State) (Status, string) {
@@ -141,7 +155,7 @@ func (p Plan) replicateStatus(step Step, s cluster.State) (Status, string) {
 	case self.MasterID == step.Master:
 		return Done, ""
 	case !self.Slots.Empty():
-		return Blocked, fmt.Sprintf("%s has slots %s and cannot become a replica", m.Addr, self.Slots)
+		return Blocked, differs("slots of "+m.Addr.String(), "none", self.Slots) + "; a node with slots cannot become a replica"
 	}
 	return Ready, ""
 }
@@ -166,24 +180,38 @@ func (p Plan) canMove(step Step, s cluster.State) (Status, string) {
 	from, _ := s.Get(step.From)
 	to, _ := s.Get(step.To)
 	if !to.IsMaster() {
-		return Blocked, fmt.Sprintf("%s is not a master any more", to.Addr)
+		return Blocked, roleChanged(to, s)
 	}
 	left := Remaining(step, s)
-	if lost := left.Minus(from.Slots()).Minus(to.Slots()); !lost.Empty() {
-		return Blocked, fmt.Sprintf("slots %s belong neither to %s nor to %s", lost, from.Addr, to.Addr)
+	if lost := left.Minus(from.Slots()).Minus(to.Slots()).Minus(given(from, to)); !lost.Empty() {
+		return Blocked, ownersChanged(lost, from, s)
 	}
 	for slot := range left.All() {
 		for _, m := range s.Owners(slot) {
 			if m.ID != step.From && m.ID != step.To {
-				return Blocked, fmt.Sprintf("%s claims slot %d too", m.Addr, slot)
+				return Blocked, differs(fmt.Sprintf("owner of slot %d", slot), from.Addr, "also "+m.Addr.String())
 			}
 		}
 		peer, ok := from.View.Self().Migrating[slot]
 		if ok && peer != step.To && !replicates(s, peer, step.To) && from.Slots().Has(slot) {
-			return Blocked, fmt.Sprintf("slot %d is migrating from %s to %s", slot, from.Addr, peer)
+			return Blocked, differs(fmt.Sprintf("target of slot %d, which %s is migrating", slot, from.Addr), to.Addr, addrOf(s, peer))
 		}
 	}
 	return Ready, ""
+}
+
+// given are the slots that a source has given up for a target that imports them
+// and has not claimed them yet: the two were told in this order, and whoever did
+// that was stopped in between.
+func given(from, to cluster.Member) cluster.SlotSet {
+	target, _ := from.View.Get(to.ID)
+	var slots []int
+	for slot, peer := range to.View.Self().Importing {
+		if peer == from.ID && target.Slots.Has(slot) && !from.Slots().Has(slot) {
+			slots = append(slots, slot)
+		}
+	}
+	return cluster.SlotsOf(slots...)
 }
 
 // replicates reports whether a node is a replica of master now: it was failed

@@ -55,10 +55,10 @@ type Client struct {
 	Patience time.Duration // how long refusals that pass are retried; default 5 s
 	Timeout  time.Duration // until a missing reply makes the outcome unknown; default 2 s
 
-	password string
-	known    map[string]bool
-	owners   map[int]string
-	conns    map[string]*resp.Conn
+	access access
+	known  map[string]bool
+	owners map[int]string
+	conns  map[string]*resp.Conn
 }
 
 // Client returns a client that knows all servers of the lab.
@@ -66,7 +66,7 @@ func (l *Lab) Client() *Client {
 	c := &Client{
 		Patience: 5 * time.Second,
 		Timeout:  2 * time.Second,
-		password: l.password,
+		access:   l.access,
 		known:    map[string]bool{},
 		owners:   map[int]string{},
 		conns:    map[string]*resp.Conn{},
@@ -217,7 +217,7 @@ func (c *Client) conn(ctx context.Context, addr string) (*resp.Conn, error) {
 	if conn, ok := c.conns[addr]; ok {
 		return conn, nil
 	}
-	conn, err := dial(ctx, addr, c.password)
+	conn, err := c.access.dial(ctx, addr)
 	if err != nil {
 		return nil, err
 	}

@@ -5,6 +5,7 @@ package labtest
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"os"
@@ -33,12 +34,19 @@ type Options struct {
 	Config   []string // lines that win over the defaults, which are for speed
 	Password string
 	Host     string // default 127.0.0.1
+	TLS      *Authority
 }
 
 // Lab is a lab that ends with the test.
 type Lab struct {
 	*lab.Lab
+	access access
+}
+
+// access is how clients get in.
+type access struct {
 	password string
+	tls      *tls.Config // nil for plain connections
 }
 
 // Start starts the servers. They end with the test, however it ends; when it
@@ -52,12 +60,13 @@ func Start(t testing.TB, o Options) *Lab {
 		Host:     o.Host,
 		Password: o.Password,
 		Config:   append(quick(), o.Config...),
+		TLS:      o.TLS.server(),
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { end(t, l) })
-	return &Lab{Lab: l, password: o.Password}
+	return &Lab{Lab: l, access: access{o.Password, o.TLS.client()}}
 }
 
 // quick makes servers notice failures in two seconds instead of fifteen and
@@ -145,7 +154,7 @@ func repository() (string, error) {
 // Dial connects to the server, with the lab's password, until the test ends.
 func (l *Lab) Dial(t testing.TB, n *lab.Node) *resp.Conn {
 	t.Helper()
-	conn, err := dial(t.Context(), n.Addr(), l.password)
+	conn, err := l.access.dial(t.Context(), n.Addr())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -153,12 +162,16 @@ func (l *Lab) Dial(t testing.TB, n *lab.Node) *resp.Conn {
 	return conn
 }
 
-func dial(ctx context.Context, addr, password string) (*resp.Conn, error) {
-	conn, err := resp.Dial(ctx, addr)
-	if err != nil || password == "" {
+func (a access) dial(ctx context.Context, addr string) (conn *resp.Conn, err error) {
+	if a.tls == nil {
+		conn, err = resp.Dial(ctx, addr)
+	} else {
+		conn, err = resp.DialTLS(ctx, addr, a.tls)
+	}
+	if err != nil || a.password == "" {
 		return conn, err
 	}
-	if _, err := conn.Do("AUTH", password); err != nil {
+	if _, err := conn.Do("AUTH", a.password); err != nil {
 		conn.Close()
 		return nil, fmt.Errorf("%s: AUTH: %w", addr, err)
 	}
@@ -169,7 +182,7 @@ func dial(ctx context.Context, addr, password string) (*resp.Conn, error) {
 // a good reply fails the test.
 func (l *Lab) Do(t testing.TB, n *lab.Node, args ...string) any {
 	t.Helper()
-	conn, err := dial(t.Context(), n.Addr(), l.password)
+	conn, err := l.access.dial(t.Context(), n.Addr())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -6,6 +6,7 @@ package resp
 import (
 	"bufio"
 	"context"
+	"crypto/tls"
 	"fmt"
 	"net"
 	"strconv"
@@ -32,6 +33,16 @@ type Conn struct {
 // does DefaultTimeout.
 func Dial(ctx context.Context, addr string) (*Conn, error) {
 	dialer := net.Dialer{Timeout: DefaultTimeout}
+	c, err := dialer.DialContext(ctx, "tcp", addr)
+	if err != nil {
+		return nil, fmt.Errorf("connect to %s: %w", addr, err)
+	}
+	return NewConn(c), nil
+}
+
+// DialTLS is Dial for a server that speaks TLS.
+func DialTLS(ctx context.Context, addr string, config *tls.Config) (*Conn, error) {
+	dialer := tls.Dialer{NetDialer: &net.Dialer{Timeout: DefaultTimeout}, Config: config}
 	c, err := dialer.DialContext(ctx, "tcp", addr)
 	if err != nil {
 		return nil, fmt.Errorf("connect to %s: %w", addr, err)

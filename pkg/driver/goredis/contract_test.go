@@ -20,21 +20,27 @@ func TestContract(t *testing.T) {
 	}
 	for _, name := range names {
 		t.Run(name, func(t *testing.T) {
-			drivertest.Run(t, func(t *testing.T) drivertest.Target { return target(t, name) })
+			drivertest.Run(t, func(t *testing.T) drivertest.Target { return target(t, name, nil) })
 		})
 	}
 }
 
-func target(t *testing.T, server string) drivertest.Target {
+// TestContractUnderTLS promises the same of encrypted connections.
+func TestContractUnderTLS(t *testing.T) {
+	ca := labtest.NewAuthority(t, "127.0.0.1")
+	drivertest.Run(t, func(t *testing.T) drivertest.Target { return target(t, labtest.Default, ca) })
+}
+
+func target(t *testing.T, server string, ca *labtest.Authority) drivertest.Target {
 	t.Helper()
-	o := labtest.Options{Server: server, Nodes: 3, Password: password}
+	o := labtest.Options{Server: server, Nodes: 3, Password: password, TLS: ca}
 	if server == "valkey-9.1" {
 		o.Config = append(o.Config, "cluster-databases 2")
 	}
 	c := labtest.Form(t, labtest.Start(t, o), 3, 0)
 	target := drivertest.Target{
-		Dialer:   goredis.New(goredis.Options{Password: password}),
-		Intruder: goredis.New(goredis.Options{Password: "wrong"}),
+		Dialer:   goredis.New(goredis.Options{Password: password, TLS: encryption(t, ca)}),
+		Intruder: goredis.New(goredis.Options{Password: "wrong", TLS: encryption(t, ca)}),
 		Password: password,
 	}
 	for _, m := range c.Masters {

@@ -3,6 +3,7 @@ package goredis
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -22,6 +23,14 @@ import (
 type Options struct {
 	Username string // ACL user; empty for the default user
 	Password string
+
+	// TLS encrypts every connection; nil is plain TCP. Where it names no server,
+	// each node has to prove the host that it is dialled by.
+	TLS *tls.Config
+
+	// ConnectTimeout bounds a dial, the greeting included, besides the context's
+	// deadline; 0 is driver.ProbeTimeout where the context has none.
+	ConnectTimeout time.Duration
 
 	// DialContext opens the TCP connection; nil is a plain net.Dialer. Tunnels
 	// and fault injection come in here.
@@ -47,18 +56,54 @@ type dialer struct{ o Options }
 
 // Dial connects, authenticates and says its name.
 func (d dialer) Dial(ctx context.Context, addr cluster.Addr, name string) (driver.Conn, error) {
-	ctx, cancel := bounded(ctx)
+	ctx, cancel := d.bounded(ctx)
 	defer cancel()
 	wire, err := d.o.DialContext(ctx, "tcp", addr.String())
 	if err != nil {
 		return nil, &driver.TransportError{Addr: addr, Err: dialCause(err)}
 	}
-	c := &conn{addr: addr, wire: wire, secret: d.o.Password, client: redis.NewClient(d.clientOptions(addr, framed(wire)))}
+	spoken, err := d.encrypt(ctx, addr, wire)
+	if err != nil {
+		wire.Close()
+		return nil, &driver.TransportError{Addr: addr, Err: dialCause(err)}
+	}
+	c := &conn{addr: addr, wire: wire, secret: d.o.Password, client: redis.NewClient(d.clientOptions(addr, framed(spoken)))}
 	if err := c.greet(ctx, name); err != nil {
 		c.Close()
 		return nil, err
 	}
 	return c, nil
+}
+
+func (d dialer) bounded(ctx context.Context) (context.Context, context.CancelFunc) {
+	if d.o.ConnectTimeout > 0 {
+		return context.WithTimeout(ctx, d.o.ConnectTimeout)
+	}
+	return bounded(ctx)
+}
+
+// encrypt shakes hands here and not in go-redis, which would do so under the
+// first command's deadline. The connection is cut at the TCP socket: a TLS one
+// says goodbye first, and waits for a node that does not listen.
+func (d dialer) encrypt(ctx context.Context, addr cluster.Addr, wire net.Conn) (net.Conn, error) {
+	if d.o.TLS == nil {
+		return wire, nil
+	}
+	config := d.o.TLS.Clone()
+	if config.ServerName == "" {
+		config.ServerName, _, _ = strings.Cut(addr.Host, "%") // an IPv6 zone is this host's own affair
+	}
+	encrypted := tls.Client(wire, config)
+	err := encrypted.HandshakeContext(ctx)
+	switch {
+	case err == nil:
+		return encrypted, nil
+	case ctx.Err() == context.Canceled:
+		return nil, context.Cause(ctx)
+	case ctx.Err() != nil:
+		err = os.ErrDeadlineExceeded
+	}
+	return nil, fmt.Errorf("TLS handshake: %w", err)
 }
 
 // dialCause drops the address from net's error: the driver's error names it.
@@ -256,7 +301,10 @@ func (c *conn) clean(text string) string {
 func (c *conn) Close() error {
 	c.broken = true
 	c.wire.Close()
-	return c.client.Close()
+	if err := c.client.Close(); !errors.Is(err, net.ErrClosed) {
+		return err
+	}
+	return nil
 }
 
 func bounded(ctx context.Context) (context.Context, context.CancelFunc) {

@@ -46,11 +46,14 @@ func bulk(text string) string { return fmt.Sprintf("$%d\r\n%s\r\n", len(text), t
 
 // serve runs a server until the test ends. What the handshake needs is
 // answered, unless the script wants to: it sees everything first.
-func serve(t testing.TB, script func(s *session, cmd []string)) *server {
+func serve(t testing.TB, script func(s *session, cmd []string), wrap ...func(net.Listener) net.Listener) *server {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
+	}
+	for _, w := range wrap {
+		l = w(l)
 	}
 	addr, err := cluster.ParseAddr(l.Addr().String())
 	if err != nil {

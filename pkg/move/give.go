@@ -1,0 +1,76 @@
+package move
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/trib-dev/trib/pkg/cluster"
+	"github.com/trib-dev/trib/pkg/driver"
+)
+
+func (m *mover) sourceFirst() bool {
+	return m.o.Finalise == SourceFirst && !m.src.server.ReplicatedSetSlot && !m.dst.server.ReplicatedSetSlot
+}
+
+// give lets the source give the slots up before the target claims them. In one
+// transaction with MIGRATING, which only an owner may say, NODE is refused by a
+// source that still has a key; an OK to NODE alone would prove nothing.
+func (m *mover) give(ctx context.Context, slots []int) error {
+	cmds := []driver.Command{{"MULTI"}}
+	for _, slot := range slots {
+		cmds = append(cmds, setSlot(slot, "MIGRATING", string(m.dst.id)), setSlot(slot, "NODE", string(m.dst.id)))
+	}
+	replies, err := m.src.do(ctx, append(cmds, driver.Cmd("EXEC"))...)
+	if err != nil {
+		return err
+	}
+	results, ok := replies[len(replies)-1].Value.([]any)
+	if err := driver.FirstErr(replies); err != nil || !ok {
+		return fmt.Errorf("%w: %s did not give the slots: %w", errLookAgain, m.src.addr, err)
+	}
+	for i, result := range results {
+		if result != "OK" {
+			return fmt.Errorf("%w: %s did not give slot %d: %v", errLookAgain, m.src.addr, slots[i/2], result)
+		}
+	}
+	return nil
+}
+
+// given reports whether the source has given a slot up for the target, which has
+// not claimed it yet: whoever did that was stopped in between. Nobody can write
+// to such a slot.
+func (m *mover) given(slot int) bool {
+	target, ok := m.src.view.Get(m.dst.id)
+	return ok && target.Slots.Has(slot) && m.dst.view.Self().Importing[slot] == m.src.id
+}
+
+// claimGiven lets the target claim slots that the source gave up, if that left
+// no key behind.
+func (m *mover) claimGiven(ctx context.Context, slots []int) error {
+	if len(slots) == 0 {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, repliesWithin)
+	defer cancel()
+	replies, err := m.src.do(ctx, append(driver.CountCommands(m.databases, slots), driver.Cmd("CLUSTER", "NODES"))...)
+	if err != nil {
+		return err
+	}
+	counts, err := driver.ReadCounts(replies, m.databases, slots)
+	if err != nil {
+		return fmt.Errorf("%s: counting keys: %w", m.src.addr, err)
+	}
+	if err := m.src.readView(replies[len(replies)-1]); err != nil {
+		return err
+	}
+	for _, slot := range slots {
+		if counts[slot] > 0 || !m.given(slot) {
+			return fmt.Errorf("%s gave slot %d up with %d keys left in it", m.src.addr, slot, counts[slot])
+		}
+	}
+	if err := m.secure(ctx); err != nil {
+		return err
+	}
+	m.report(Progress{Notice: fmt.Sprintf("slots %s had been given up by %s and not been claimed yet", cluster.SlotsOf(slots...), m.src.addr)})
+	return m.claim(ctx, slots)
+}
