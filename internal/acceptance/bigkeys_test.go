@@ -44,17 +44,17 @@ func TestBigKeys(t *testing.T) {
 	}
 
 	before := look(t, l)
-	r := trib(t, onward(m[0], m[1], 6, "--big-keys", "skip")...).exit(t, 5)
+	r := trib(t, between(m[0], m[1], 6, "--big-keys", "skip")...).exit(t, 5)
 	r.complains(t, "slots 1,3 were left where they are: key \""+hash+"\" of slot 1 .*120000 members.*key \""+text+"\" of slot 3", "^hint: .*--big-keys move.* --slots 2 ")
 	soonWhole(t, l).exactly(t, before, []int{0, 2, 4, 5}, m[1].Addr())
 	there(m[0])
 	trib(t, "check", m[0].Addr()).done(t)
 
 	// With nothing but these left, nothing is changed.
-	trib(t, onward(m[0], m[1], 1, "--big-keys", "skip")...).exit(t, 1).complains(t, "slots 1 were left where they are", "^hint: .*--big-keys move")
+	trib(t, between(m[0], m[1], 1, "--big-keys", "skip")...).exit(t, 1).complains(t, "slots 1 were left where they are", "^hint: .*--big-keys move")
 
 	// By default it is said and done.
-	trib(t, onward(m[0], m[1], 2)...).done(t, `key "`+hash+`" of slot 1 .*blocks both nodes`, `key "`+text+`" of slot 3`)
+	trib(t, between(m[0], m[1], 2)...).done(t, `key "`+hash+`" of slot 1 .*blocks both nodes`, `key "`+text+`" of slot 3`)
 	there(m[1])
 	dangerous(t, l, m[1], m[2], hash)
 	soonWhole(t, l)
@@ -69,11 +69,11 @@ func dangerous(t *testing.T, l *labtest.Lab, from, to server, key string) {
 	// What the source says of its own timeout counts. It is put back at once, so that
 	// nobody is called failed in earnest.
 	l.Do(t, from.Node, "CONFIG", "SET", "cluster-node-timeout", "700")
-	r := trib(t, onward(from, to, 2)...)
+	r := trib(t, between(from, to, 2)...)
 	l.Do(t, from.Node, "CONFIG", "SET", "cluster-node-timeout", "5000")
 	r.exit(t, 5).complains(t, `slots 1 were left where they are: key "`+key+`"`, "^hint: .*--big-keys move.* --slots 1 ")
 	soonWhole(t, l)
-	trib(t, onward(from, to, 1, "--big-keys", "move", "--timeout", "5s")...).done(t)
+	trib(t, between(from, to, 1, "--big-keys", "move", "--timeout", "5s")...).done(t)
 	if got := l.Do(t, to.Node, "HLEN", key); fmt.Sprint(got) != strconv.Itoa(members) {
 		t.Errorf("%v members arrived", got)
 	}

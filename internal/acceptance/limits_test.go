@@ -46,8 +46,8 @@ func loaded(t *testing.T, l *labtest.Lab, keys []string, bytes int) {
 	}
 }
 
-// onward is a reshard from one master to another.
-func onward(from, to server, slots int, extra ...string) []string {
+// between is a reshard from one master to another.
+func between(from, to server, slots int, extra ...string) []string {
 	return append([]string{"reshard", to.Addr(), "--from", from.Addr(), "--to", to.Addr(), "--slots", fmt.Sprint(slots), "--yes"}, extra...)
 }
 
@@ -75,7 +75,7 @@ func TestLimits(t *testing.T) {
 		{"--max-keys/s", 300, least(slots*perSlot, 300)},
 		{"--max-bytes/s", inMemory / 2, least(inMemory, inMemory/2)},
 	} {
-		r := trib(t, onward(from, to, slots, tt.flag, fmt.Sprint(tt.limit))...).done(t)
+		r := trib(t, between(from, to, slots, tt.flag, fmt.Sprint(tt.limit))...).done(t)
 		if r.took < tt.least {
 			t.Errorf("%s %d: %d keys of %d bytes took %v, less than %v", tt.flag, tt.limit, len(keys), inMemory, r.took, tt.least)
 		}
@@ -86,7 +86,7 @@ func TestLimits(t *testing.T) {
 	blocked := make(map[string]int)
 	for _, limit := range []string{"10s", "50us"} {
 		before := migrates(t, l, from)
-		trib(t, onward(from, to, slots, "--max-block", limit)...).done(t)
+		trib(t, between(from, to, slots, "--max-block", limit)...).done(t)
 		blocked[limit] = migrates(t, l, from) - before
 		loaded(t, l, keys, bytes)
 		from, to = to, from
@@ -123,7 +123,7 @@ func TestSlowWindow(t *testing.T) {
 	if _, err := other.Pipeline(commands...); err != nil {
 		t.Fatal(err)
 	}
-	r := how{}.start(t, onward(m[0], m[1], 4, "--max-keys/s", "30", "--pipeline", "10")...)
+	r := how{}.start(t, between(m[0], m[1], 4, "--max-keys/s", "30", "--pipeline", "10")...)
 	labtest.Await(t, 20*time.Second, "keys arrive", func() error {
 		if n := dbSize(t, l, m[1].Node); n < 20 {
 			return fmt.Errorf("%d have", n)

@@ -33,7 +33,7 @@ func TestObstacles(t *testing.T) {
 			"--big-keys=eat", "--big-key-bytes=0", "--big-key-members=0", "--override=luck", "--slots=0", "--slots=20000", "--from=" + alone.Addr(),
 		} {
 			flag, _, _ := strings.Cut(bad, "=")
-			trib(t, onward(giver, alone, 1, bad)...).exit(t, 2).complains(t, "^trib: .*"+flag, "^hint: ")
+			trib(t, between(giver, alone, 1, bad)...).exit(t, 2).complains(t, "^trib: .*"+flag, "^hint: ")
 		}
 		untouched(t, l, before)
 	})
@@ -56,23 +56,23 @@ func noRoom(t *testing.T, l *labtest.Lab, from, to server) {
 		l.Do(t, to.Node, "CONFIG", "SET", "maxmemory-policy", policy)
 		before := memory(t, l)
 		for _, extra := range [][]string{nil, {"--override", tt.other}} {
-			trib(t, onward(from, to, 3000, extra...)...).exit(t, 4).
+			trib(t, between(from, to, 3000, extra...)...).exit(t, 4).
 				complains(t, to.Addr()+" uses .*"+tt.text, "^hint: --override "+tt.code+" goes ahead")
 		}
 		untouched(t, l, before)
 	}
 	l.Do(t, to.Node, "CONFIG", "SET", "maxmemory-policy", "noeviction")
-	trib(t, onward(from, to, 3000, "--override", "memory")...).done(t)
+	trib(t, between(from, to, 3000, "--override", "memory")...).done(t)
 	l.Do(t, to.Node, "CONFIG", "SET", "maxmemory", "0")
 }
 
 // fewReplicas: a target with fewer replicas than shall have what moves.
 func fewReplicas(t *testing.T, l *labtest.Lab, from, to server) {
 	before := memory(t, l)
-	trib(t, onward(from, to, 5, "--wait-replicas", "2")...).exit(t, 4).
+	trib(t, between(from, to, 5, "--wait-replicas", "2")...).exit(t, 4).
 		complains(t, to.Addr()+" has 1 online replicas; 2 are asked for", "^hint: --override replicas goes ahead")
 	untouched(t, l, before)
-	trib(t, onward(from, to, 5, "--wait-replicas", "2", "--override", "replicas")...).
+	trib(t, between(from, to, 5, "--wait-replicas", "2", "--override", "replicas")...).
 		done(t, to.Addr()+" has 1 online replicas of the 2 that are to have each batch")
 }
 
@@ -85,7 +85,7 @@ func slowReplica(t *testing.T, c *labtest.Cluster, from, to server) {
 		for _, slot := range before.at(from.Addr()).self.slots[:slots] {
 			c.Do(t, from.Node, "SET", keyIn(slot), replicas)
 		}
-		r := how{}.start(t, onward(from, to, slots, "--wait-replicas", replicas, "--max-keys/s", "20")...)
+		r := how{}.start(t, between(from, to, slots, "--wait-replicas", replicas, "--max-keys/s", "20")...)
 		r.awaitGain(t, c.Lab, before, to, 8)
 		must(t, c.Replicas[0].Pause())
 		if replicas == "0" {
@@ -134,14 +134,14 @@ func TestDumpVersions(t *testing.T) {
 					older = s
 				}
 			}
-			trib(t, onward(older, newer, 50)...).done(t)
+			trib(t, between(older, newer, 50)...).done(t)
 			h.intact(t)
 			before := memory(t, l)
-			trib(t, onward(newer, older, 50)...).exit(t, 4).complains(t, older.Addr()+" "+tt.named+".*; upgrade it first", "^hint: --override dump-version")
+			trib(t, between(newer, older, 50)...).exit(t, 4).complains(t, older.Addr()+" "+tt.named+".*; upgrade it first", "^hint: --override dump-version")
 			untouched(t, l, before)
 			// Who insists is told by the target, loses nothing, and can go back.
 			was := look(t, l)
-			r := trib(t, onward(newer, older, 50, "--override", "dump-version")...).exit(t, 5)
+			r := trib(t, between(newer, older, 50, "--override", "dump-version")...).exit(t, 5)
 			r.complains(t, "MIGRATE of .* to "+older.Addr()+": .*(Bad data format|DUMP payload version)", "^hint: ")
 			h.intact(t)
 			for _, word := range look(t, l).at(newer.Addr()).self.open {

@@ -38,7 +38,7 @@ func (p picture) counts(addrs ...string) []int {
 }
 
 // between holds a number to its bounds.
-func between(t *testing.T, what string, got, least, most int) {
+func within(t *testing.T, what string, got, least, most int) {
 	t.Helper()
 	if got < least || got > most {
 		t.Errorf("%s: %d, want %d to %d", what, got, least, most)
@@ -63,7 +63,7 @@ func TestRebalanceAndDrain(t *testing.T) {
 
 			trib(t, "--cluster", "rebalance", seed, "--cluster-use-empty-masters", "--cluster-yes").done(t, "^In all 4,015 slots with [0-9,]+ keys, about .*iB, in about ")
 			for i, n := range soonWhole(t, c.Lab).counts(addrs...) {
-				between(t, addrs[i], n, 4015, 4177)
+				within(t, addrs[i], n, 4015, 4177)
 			}
 			weights := []string{"rebalance", seed, "--weight", m[0].ID + "=2", spare.Addr() + "=0.5", "--threshold", "0", "--yes"}
 			trib(t, weights...).done(t)

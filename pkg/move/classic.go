@@ -82,7 +82,7 @@ type mover struct {
 
 func (c *classic) newMover() *mover {
 	newEnd := func(m cluster.Member) *end {
-		return &end{dialer: c.dialer, name: c.name, id: m.ID, addr: m.Addr, server: m.Features, fieldsExpire: fieldsExpire(m.Server)}
+		return &end{dialer: c.dialer, name: c.name, id: m.ID, addr: m.Addr, server: m.Features}
 	}
 	return &mover{
 		o: c.o, report: c.report, databases: c.databases(),

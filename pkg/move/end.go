@@ -18,10 +18,7 @@ type end struct {
 	id     cluster.NodeID
 	addr   cluster.Addr
 	server cluster.Features
-
-	fieldsExpire bool // of hashes, see sameContent
-
-	conn driver.Conn
+	conn   driver.Conn
 
 	view  cluster.View
 	seen  identity

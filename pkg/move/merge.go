@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 
 	"github.com/trib-dev/trib/pkg/driver"
@@ -202,8 +203,11 @@ func value(dump, ttl driver.Reply) (*Value, error) {
 	if err != nil {
 		return nil, err
 	}
+	if payload == "" {
+		return nil, errors.New("an empty DUMP")
+	}
 	sum := sha256.Sum256([]byte(payload))
-	return &Value{Bytes: len(payload), Digest: hex.EncodeToString(sum[:8]), TTL: left}, nil
+	return &Value{Bytes: len(payload), Digest: hex.EncodeToString(sum[:8]), TTL: left, form: payload[0]}, nil
 }
 
 // expiresWith compares times to live, as far as two readings one after the other

@@ -103,6 +103,8 @@ type Value struct {
 	Bytes  int    `json:"bytes"`  // size of its DUMP
 	Digest string `json:"digest"` // of its DUMP
 	TTL    int64  `json:"ttl_ms"` // -1 for none
+
+	form byte // how it is serialised
 }
 
 // ConflictError is a move that stopped at keys which need a decision. The slots
