@@ -146,6 +146,7 @@ func TestKilledWithReplica(t *testing.T) {
 	t.Parallel()
 	for _, name := range []string{"redis-7.0", "valkey-8.1"} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			c := labtest.Form(t, labtest.Start(t, labtest.Options{Server: name, Nodes: 6, Config: durable}), 3, 3)
 			s := newScene(t, c.Lab)
 			if name == labtest.Default {

@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"io"
+	"maps"
 	"os"
 	"slices"
 	"strings"
@@ -174,7 +175,7 @@ func (app *App) observeSettled(ctx context.Context, a access, seeds ...cluster.A
 			return s, err
 		}
 		blocking := health.Blocking(health.Check(s))
-		lasting := slices.ContainsFunc(blocking, func(f health.Finding) bool { return !health.MayPass(f) })
+		lasting := slices.ContainsFunc(blocking, func(f health.Finding) bool { return !health.MayPass(f) || clings(s, f) })
 		if len(blocking) == 0 || lasting || app.Now().After(deadline) {
 			return s, nil
 		}
@@ -184,6 +185,19 @@ func (app *App) observeSettled(ctx context.Context, a access, seeds ...cluster.A
 		case <-time.After(settlingPoll):
 		}
 	}
+}
+
+// clings reports whether nodes disagree about nothing but slots that they import.
+// An importing node believes nobody else about a slot: no time ends that, and to
+// finish the move does.
+func clings(s cluster.State, f health.Finding) bool {
+	var importing cluster.SlotSet
+	for _, m := range s.Members {
+		if slices.Contains(f.Nodes, m.ID) {
+			importing = importing.Union(cluster.SlotsOf(slices.Collect(maps.Keys(m.View.Self().Importing))...))
+		}
+	}
+	return f.Code == health.Disagreement && f.Slots.Minus(importing).Empty()
 }
 
 // sameEncryption refuses to move keys where trib speaks TLS and the nodes among
