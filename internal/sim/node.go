@@ -172,3 +172,18 @@ func (n *Node) openSlots() []int {
 	slices.Sort(slots)
 	return slices.Compact(slots)
 }
+
+// Snapshot is the node's data as a dump file would have it; see Load.
+type Snapshot struct{ dbs []database }
+
+// Snapshot takes the data of now.
+func (n *Node) Snapshot() Snapshot {
+	defer n.c.enter()()
+	return Snapshot{cloneDatabases(n.dbs)}
+}
+
+// Load gives a crashed node the data of an older file.
+func (n *Node) Load(s Snapshot) {
+	defer n.c.enter()()
+	n.dbs = cloneDatabases(s.dbs)
+}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -437,6 +438,47 @@ func TestInterrupted(t *testing.T) {
 		}
 		if problems := tr.problems(t.Context()); len(problems) > 0 {
 			t.Errorf("afterwards: %q", problems)
+		}
+	})
+}
+
+// TestRestartedWithOldData: a source comes back from an old dump file while the
+// tool waits for its throttle. What it holds then must not replace what clients
+// have written since: it does not count as the process's own work any more, even
+// though nodes.conf has kept the slot migrating.
+func TestRestartedWithOldData(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		slow := oneLane
+		slow.Throttle = move.NewThrottle(1, 0)
+		tr := newTrial(sim.Options{NoAutoFailover: true}, slow)
+		old := tr.nodes[0].Snapshot()
+		restart := func() {
+			time.Sleep(100 * time.Millisecond)
+			for _, key := range tr.keys[:keysPerSlot] { // made anew on the target
+				tr.model.Delete(tr.writer, key)
+				tr.model.Write(tr.writer, key, "new")
+			}
+			tr.nodes[0].Crash()
+			tr.nodes[0].Load(old)
+			tr.nodes[0].Restart(true)
+		}
+		var begun atomic.Bool
+		tr.c.Intercept(func(e sim.Event) sim.Action {
+			if len(e.Cmd) > 3 && e.Cmd[3] == "MIGRATING" && begun.CompareAndSwap(false, true) {
+				go restart()
+			}
+			return sim.Action{}
+		})
+		err := tr.reshard(t.Context(), tr.c.Dialer())
+		if !tr.isConflict(err) {
+			t.Errorf("error is %v, want the conflicts named", err)
+		}
+		tr.c.Intercept(nil)
+		tr.c.Settle()
+		for _, l := range tr.model.Check(tr.c) {
+			if l.Kind == sim.Lost && !tr.somewhere(l) {
+				t.Error(l)
+			}
 		}
 	})
 }
