@@ -53,7 +53,8 @@ type trial struct {
 	move       move.Options
 	points     int
 	gate       chan struct{}   // held while something happens between two commands
-	proven     map[string]bool // slots that were last counted before the failover
+	counted    []string        // slots that the source has counted since it last showed its view
+	proven     map[string]bool // slots that were last proven empty before the failover
 	residual   bool            // the fault hit where loss is named and not promised away
 }
 
@@ -195,16 +196,20 @@ func (tr *trial) failOver(e sim.Event, replica *sim.Node) {
 
 // watch notes when a claim rests on a proof from before a failover of the
 // source: the named residual of finalising at the target first (design 5.1),
-// where SETSLOT is not replicated.
+// where SETSLOT is not replicated. A proof is a count and, after it, the source's
+// own view.
 func (tr *trial) watch(e sim.Event) {
-	if len(e.Cmd) < 3 {
-		return
-	}
-	switch slot := e.Cmd[2]; {
-	case e.Node == tr.nodes[0] && e.Cmd[1] == "COUNTKEYSINSLOT":
-		tr.proven[slot] = !tr.failedOver
-	case e.Node == tr.nodes[1] && len(e.Cmd) > 3 && e.Cmd[3] == "NODE":
-		tr.residual = tr.residual || tr.failedOver && tr.proven[slot]
+	name := e.Cmd.Name()
+	switch {
+	case e.Node == tr.nodes[0] && name == "CLUSTER COUNTKEYSINSLOT":
+		tr.counted = append(tr.counted, e.Cmd[2])
+	case e.Node == tr.nodes[0] && name == "CLUSTER NODES":
+		for _, slot := range tr.counted {
+			tr.proven[slot] = !tr.failedOver
+		}
+		tr.counted = nil
+	case e.Node == tr.nodes[1] && name == "CLUSTER SETSLOT" && e.Cmd[3] == "NODE":
+		tr.residual = tr.residual || tr.failedOver && tr.proven[e.Cmd[2]]
 	}
 }
 
