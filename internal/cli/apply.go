@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -77,7 +78,7 @@ func (app *App) runApply(ctx context.Context, o *planOptions) error {
 	if err != nil {
 		return err
 	}
-	if err := app.admit(p, s); err != nil {
+	if err := o.admit(p, s); err != nil {
 		return err
 	}
 	return app.deliver(ctx, o.change(p, s, a, "apply", "Do you want to apply this plan (yes/no)? "))
@@ -131,15 +132,16 @@ func (app *App) observeFor(ctx context.Context, a access, p plan.Plan) (cluster.
 	return s, context.Cause(ctx)
 }
 
-// admit refuses a plan that is stale, and a cluster that is not fit for it.
-func (app *App) admit(p plan.Plan, s cluster.State) error {
+// admit refuses a plan that is stale, and a cluster that is not fit for moves.
+func (o *moveOptions) admit(p plan.Plan, s cluster.State) error {
 	if stale := staleness(p, s); stale != nil {
 		return &hintError{&apply.StaleError{Reasons: stale}, "make a new plan: it is made from what the cluster is now"}
 	}
-	if p.Kind == plan.KindCreate || p.Kind == plan.KindResume {
+	moves := slices.ContainsFunc(p.Steps, func(s plan.Step) bool { return s.Action == plan.MoveSlots })
+	if p.Kind == plan.KindResume || !moves {
 		return nil
 	}
-	return unfit(s, p.Nodes[0].Addr)
+	return o.unfit(s, p.Nodes[0].Addr)
 }
 
 // staleness says of every step that cannot be done why.
@@ -153,8 +155,11 @@ func staleness(p plan.Plan, s cluster.State) []string {
 	return reasons
 }
 
-// unfit is the error of a cluster that must not be changed as it is.
-func unfit(s cluster.State, seed cluster.Addr) error {
+// unfit is the error of a cluster in which no slots should move as it is.
+func (o *moveOptions) unfit(s cluster.State, seed cluster.Addr) error {
+	if slices.Contains(o.override, overrideHealth) {
+		return nil
+	}
 	var reasons []string
 	for _, f := range health.Blocking(health.Check(s)) {
 		reasons = append(reasons, string(f.Code)+": "+f.Summary)
@@ -162,7 +167,7 @@ func unfit(s cluster.State, seed cluster.Addr) error {
 	if reasons == nil {
 		return nil
 	}
-	return &hintError{&unfitError{reasons}, "trib check " + seed.String() + " shows what to do about it"}
+	return &hintError{&unfitError{reasons}, "trib check " + seed.String() + " shows what to do about it; --override health goes ahead all the same"}
 }
 
 func newUndoCmd(app *App, run func(context.Context, *planOptions) error) *cobra.Command {
@@ -213,7 +218,7 @@ func (app *App) runUndo(ctx context.Context, o *planOptions) error {
 	if len(p.Steps) == 0 {
 		return app.nothing("undo", "undo", p)
 	}
-	if err := unfit(s, p.Nodes[0].Addr); err != nil {
+	if err := o.unfit(s, p.Nodes[0].Addr); err != nil {
 		return err
 	}
 	return app.deliver(ctx, o.change(p, s, a, "undo", "Do you want to move these slots back (yes/no)? "))

@@ -93,7 +93,7 @@ func (app *App) runDelNode(ctx context.Context, o *delNodeOptions) error {
 		wish.To = append(wish.To, m.ID)
 	}
 	if o.drain && !node.Slots().Empty() {
-		if s, err = app.observeFit(ctx, a, o.seed); err != nil {
+		if s, err = app.observeFit(ctx, a, o.seed, &o.moveOptions); err != nil {
 			return err
 		}
 		observe.ForResume(ctx, a.reader(), s)

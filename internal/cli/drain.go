@@ -77,7 +77,7 @@ func (app *App) runDrain(ctx context.Context, o *drainOptions) error {
 	if err != nil {
 		return err
 	}
-	s, err := app.observeFit(ctx, a, o.seed)
+	s, err := app.observeFit(ctx, a, o.seed, &o.moveOptions)
 	if err != nil {
 		return err
 	}

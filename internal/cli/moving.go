@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"slices"
 	"strings"
 	"time"
 
@@ -55,8 +54,6 @@ func overrides() []string {
 	}
 	return codes
 }
-
-func (o *moveOptions) overrides(code string) bool { return slices.Contains(o.override, code) }
 
 // apply are the options for the engine.
 func (o *moveOptions) apply() apply.Options {

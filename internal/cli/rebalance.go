@@ -96,7 +96,7 @@ func (app *App) runRebalance(ctx context.Context, o *rebalanceOptions) error {
 	if err != nil {
 		return err
 	}
-	s, err := app.observeFit(ctx, a, o.seed)
+	s, err := app.observeFit(ctx, a, o.seed, &o.moveOptions)
 	if err != nil {
 		return err
 	}

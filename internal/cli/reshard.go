@@ -96,7 +96,7 @@ func (app *App) runReshard(ctx context.Context, o *reshardOptions) error {
 	if err != nil {
 		return err
 	}
-	s, err := app.observeFit(ctx, a, o.seed)
+	s, err := app.observeFit(ctx, a, o.seed, &o.moveOptions)
 	if err != nil {
 		return err
 	}
@@ -136,7 +136,7 @@ func (o *reshardOptions) again() string {
 }
 
 // observeFit reads a cluster that must be fit for moving slots.
-func (app *App) observeFit(ctx context.Context, a access, from seed) (cluster.State, error) {
+func (app *App) observeFit(ctx context.Context, a access, from seed, o *moveOptions) (cluster.State, error) {
 	s, err := app.observeSettled(ctx, a, from.addr)
 	if err != nil {
 		return s, err
@@ -147,7 +147,7 @@ func (app *App) observeFit(ctx context.Context, a access, from seed) (cluster.St
 	if err := app.sameEncryption(ctx, a, s); err != nil {
 		return s, err
 	}
-	return s, unfit(s, from.addr)
+	return s, o.unfit(s, from.addr)
 }
 
 // resolve finds the nodes behind the names.

@@ -126,7 +126,7 @@ func (app *App) continuation(ctx context.Context, a access, o *resumeOptions, ru
 	if c.done() {
 		return c, false, nil
 	}
-	obstacle := app.admit(run.Plan, s)
+	obstacle := o.admit(run.Plan, s)
 	if foreign := beside(run.Plan, open); obstacle == nil && foreign != "" {
 		obstacle = errors.New(foreign + " was begun by somebody else, and is finished first")
 	}
