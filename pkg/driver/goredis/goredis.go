@@ -232,12 +232,18 @@ func (c *conn) Do(ctx context.Context, cmds ...driver.Command) ([]driver.Reply, 
 func (c *conn) exec(ctx context.Context, cmds []driver.Command) ([]driver.Reply, error) {
 	var wire bytes.Buffer
 	pipe := c.client.Pipeline()
+	words := 0
 	for _, cmd := range cmds {
-		args := make([]any, len(cmd))
-		for i, a := range cmd {
-			args[i] = a
+		words += len(cmd)
+	}
+	// Pipelines have thousands of commands: no word is copied into an interface.
+	args := make([]any, 0, words)
+	for _, cmd := range cmds {
+		begin := len(args)
+		for i := range cmd {
+			args = append(args, &cmd[i])
 		}
-		pipe.Process(ctx, redis.NewRawWriteToCmd(ctx, &wire, args...))
+		pipe.Process(ctx, redis.NewRawWriteToCmd(ctx, &wire, args[begin:len(args):len(args)]...))
 	}
 	_, err := pipe.Exec(ctx)
 	replies := c.read(wire.String(), len(cmds))
