@@ -20,8 +20,9 @@ type reshardOptions struct {
 	to    string
 	slots int
 	named cluster.SlotSet
-	keys  []string
-	asks  bool // for what is missing
+	keys  []string // whose slots move
+	files []string // what --key says
+	asks  bool     // for what is missing
 }
 
 func newReshardCmd(app *App, run func(context.Context, *reshardOptions) error) *cobra.Command {
@@ -45,6 +46,7 @@ interrupted is finished by trib resume, or by running it again.` +
   trib reshard 10.0.0.1:7000 --to 0b2e --key '{user:1}' --key user:2`,
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(cmd *cobra.Command, args []string) error {
+			app.keyOfWhat(o)
 			o.asks = app.asks(&o.changeOptions)
 			if err := o.complete(args); err != nil {
 				return err
@@ -59,7 +61,8 @@ interrupted is finished by trib resume, or by running it again.` +
 	f.StringVar(&o.to, "to", "", "give them to `NODE`, a master")
 	f.Var(number{&o.slots, 1, cluster.SlotCount}, "slots", "how many slots to move, 1 to 16384")
 	f.Var(slotList{&o.named}, "slots-list", "which slots to move: 5,7,100-200; repeatable")
-	f.Var(texts{&o.keys}, "key", "move the slot of this key; repeatable")
+	f.Var(texts{&o.keys}, "slot-of", "move the slot of `KEY`; repeatable")
+	f.Var(texts{&o.files}, "key", "the same, where there is no --cert; else the key of --cert")
 	// Keys that are on both sides are compared in any case.
 	f.Bool("replace", false, "")
 	f.MarkHidden("replace")
@@ -86,6 +89,16 @@ func (o *reshardOptions) complete(args []string) (err error) {
 		return usage("--from and --to name the same node %s", o.to)
 	}
 	return o.validate()
+}
+
+// keyOfWhat tells the two meanings of --key apart: in a certificate's company it
+// is the file of its key, as for every other command and for redis-cli.
+func (app *App) keyOfWhat(o *reshardOptions) {
+	if n := len(o.files); n > 0 && app.global.connect.files.Cert != "" {
+		app.global.connect.files.Key = o.files[n-1]
+		return
+	}
+	o.keys = append(o.keys, o.files...)
 }
 
 // names reports whether it is said which slots are to move.
