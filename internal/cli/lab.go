@@ -213,6 +213,10 @@ func (app *App) createOn(ctx context.Context, o *labUpOptions, a access, l *lab.
 		}
 		create.addrs = append(create.addrs, addr)
 	}
+	var err error
+	if create.wishes, err = create.readWishes(); err != nil {
+		return nil, err
+	}
 	c, err := app.planCreate(ctx, a, create)
 	if err != nil {
 		return nil, err
