@@ -13,7 +13,7 @@ import (
 type Options struct {
 	Batch        int           // most keys in one MIGRATE; default 100
 	Window       int           // slots open at a time in a lane; default 8
-	Lanes        int           // windows moved at the same time; default 2
+	Lanes        int           // windows moved at the same time; default 2, or 6 where SETSLOT waits for replicas
 	Timeout      time.Duration // of one MIGRATE; default: the smaller of 5 s and a third of the node timeout
 	MaxBlock     time.Duration // what one MIGRATE should take at most, big keys aside; default 10 ms
 	WaitReplicas int           // replicas of the target that must have each batch; default 1, where there is one; -1 for none
@@ -62,6 +62,7 @@ const (
 	defaultBatch    = 100
 	defaultWindow   = 8
 	defaultLanes    = 2
+	waitingLanes    = 6
 	defaultMaxBlock = 10 * time.Millisecond
 	longestMigrate  = 5 * time.Second
 )
@@ -72,7 +73,7 @@ const (
 func (o Options) withDefaults(from cluster.Member) Options {
 	o.Batch = cmp.Or(o.Batch, defaultBatch)
 	o.Window = cmp.Or(o.Window, defaultWindow)
-	o.Lanes = cmp.Or(o.Lanes, defaultLanes)
+	o.Lanes = cmp.Or(o.Lanes, usualLanes(from))
 	o.MaxBlock = cmp.Or(o.MaxBlock, defaultMaxBlock)
 	o.WaitReplicas = cmp.Or(o.WaitReplicas, 1)
 	o.Big = o.Big.withDefaults()
@@ -83,6 +84,15 @@ func (o Options) withDefaults(from cluster.Member) Options {
 		}
 	}
 	return o
+}
+
+// usualLanes are more where most of the time goes by waiting for replicas to
+// answer SETSLOT.
+func usualLanes(from cluster.Member) int {
+	if from.Features.ReplicatedSetSlot && len(from.Replication.Replicas) > 0 {
+		return waitingLanes
+	}
+	return defaultLanes
 }
 
 // nodeTimeout is 0 where it could not be read.
