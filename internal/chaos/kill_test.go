@@ -60,7 +60,8 @@ func trib(t *testing.T, fuse *chaos.Fuse, args ...string) (out string, code int,
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, os.Args[0], args...)
-	cmd.Env = append(os.Environ(), asTool+"="+fuse.Setting())
+	// No journal survives: what is resumed is what the cluster says.
+	cmd.Env = append(os.Environ(), asTool+"="+fuse.Setting(), "TRIB_STATE_DIR="+t.TempDir())
 	text, err := cmd.CombinedOutput()
 	var exit *exec.ExitError
 	switch {
@@ -101,13 +102,33 @@ func keysToMove() []string {
 	return keys
 }
 
-// TestKillEverywhere is promise P1 and P3 on a real Redis 7.0: reshard is ended
-// by SIGKILL at every command that changes something, in every phase, with
+// TestKillEverywhere is promise P1 and P3 on real servers: a move of slots is
+// ended by SIGKILL at every command that changes something, in every phase, with
 // writers at work; one resume ends healthy, and no acknowledged write is lost.
-// The slots go back and forth between two masters with a replica each.
 func TestKillEverywhere(t *testing.T) {
-	l := labtest.Start(t, labtest.Options{Nodes: 6})
-	c := labtest.Form(t, l, 3, 3)
+	for _, k := range []struct {
+		command, server string
+		thin            int // of the points that -every leaves, try every n-th
+		kill            func(*testing.T, *labtest.Cluster, *writers, *chaos.Fuse, int) bool
+	}{
+		{"reshard", "redis-7.0", 1, killOnce},
+		{"reshard", "valkey-8.1", 2, killOnce},
+		{"drain", "redis-7.0", 2, killDrain},
+		{"drain", "valkey-8.1", 4, killDrain},
+	} {
+		t.Run(k.command+"/"+k.server, func(t *testing.T) {
+			step := *every
+			if step > 1 {
+				step *= k.thin
+			}
+			killAll(t, k.server, step, k.kill)
+		})
+	}
+}
+
+// killAll lets slots go back and forth between two masters with a replica each.
+func killAll(t *testing.T, server string, step int, kill func(*testing.T, *labtest.Cluster, *writers, *chaos.Fuse, int) bool) {
+	c := labtest.Form(t, labtest.Start(t, labtest.Options{Server: server, Nodes: 6}), 3, 3)
 	w := newWriters(c, keysToMove())
 	w.start(t.Context(), 3, 0)
 	time.Sleep(2 * keysPerSlot * slotsMoved * time.Millisecond)
@@ -116,17 +137,55 @@ func TestKillEverywhere(t *testing.T) {
 	points, survived, trial := 0, 0, 0
 	for at := 1; at <= mutations; at++ {
 		for _, phase := range chaos.Phases() {
-			if trial++; trial%*every != 0 {
+			if trial++; trial%step != 0 {
 				continue
 			}
 			points++
-			if killOnce(t, c, w, &chaos.Fuse{At: at, Phase: phase}, trial) {
+			if kill(t, c, w, &chaos.Fuse{At: at, Phase: phase}, trial) {
 				survived++
 			}
 		}
 	}
 	t.Logf("%d of %d kill points survived, %d acknowledged writes, %d of unknown outcome, %d refused",
 		survived, points, w.count(), len(w.unknown), w.refused)
+}
+
+// killDrain drains a master that has the slots and no others. It stays a master
+// without them, and gets them back afterwards.
+func killDrain(t *testing.T, c *labtest.Cluster, w *writers, fuse *chaos.Fuse, trial int) bool {
+	t.Helper()
+	seed := c.Masters[2].Addr()
+	fail := func(format string, args ...any) bool {
+		t.Errorf("command %d, %s: %s", fuse.At, fuse.Phase, fmt.Sprintf(format, args...))
+		return false
+	}
+	must := func(args ...string) bool {
+		out, code, _ := trib(t, &chaos.Fuse{Phase: chaos.Before}, args...)
+		return code == 0 || fail("%v: exit %d:\n%s", args, code, out)
+	}
+	for _, n := range c.Nodes() {
+		c.Do(t, n, "CONFIG", "SET", "cluster-allow-replica-migration", "no")
+	}
+	if !must("reshard", seed, "--to", seed, "--slots-list", fmt.Sprintf("%d-5460", slotsMoved), "--yes") ||
+		!must("reshard", seed, "--to", c.Masters[0].ID, "--slots-list", fmt.Sprintf("0-%d", slotsMoved-1), "--yes") {
+		return false
+	}
+	drain := []string{"drain", seed, c.Masters[0].ID, "--to", c.Masters[1].ID, "--pipeline", fmt.Sprint(keysPerMove), "--yes"}
+	w.start(t.Context(), 3, trial)
+	time.Sleep(20 * time.Millisecond)
+	out, code, killed := trib(t, fuse, drain...)
+	if !killed && !(fuse.Phase == chaos.Replied && code == 0) {
+		w.end()
+		return fail("the tool was not killed, exit %d:\n%s", code, out)
+	}
+	// Half of the trials resume first, and all drain again.
+	again := trial%2 == 0 || must("resume", seed, "--yes")
+	again = again && must(drain...)
+	w.end()
+	if problems := w.verify(t); len(problems) > 0 {
+		return fail("%q", problems)
+	}
+	return again && !ownsFirstSlots(t, c, 0) && healthy(t, c, fail)
 }
 
 // TestMutationsArePinned keeps the number of kill points honest.
