@@ -1,0 +1,237 @@
+package ingest
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/trib-dev/trib/pkg/driver"
+)
+
+// sent is what became of keys that were sent to a target.
+type sent struct {
+	copied []string
+	busy   []string // the target has them already
+	gone   int
+	again  again
+}
+
+// way is how keys get to one target: directly, once that was proven, or through
+// this process.
+type way struct {
+	mu      sync.Mutex
+	proven  bool
+	through bool
+}
+
+func (l *lane) way(to *peer) *way {
+	l.r.mu.Lock()
+	defer l.r.mu.Unlock()
+	if l.r.ways[to.addr] == nil {
+		l.r.ways[to.addr] = &way{through: l.r.o.Through || l.from.Cluster || l.from.Replica || l.elsewhere(to)}
+	}
+	return l.r.ways[to.addr]
+}
+
+// elsewhere reports whether the target's address means another host to the source
+// than to this process.
+func (l *lane) elsewhere(to *peer) bool { return loopback(to.addr.Host) && !loopback(l.from.Addr.Host) }
+
+func loopback(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
+}
+
+// carry sends keys to a target that has their slots. Its error is the source's.
+func (l *lane) carry(ctx context.Context, to *peer, b batch) (sent, error) {
+	if len(b.keys) == 0 {
+		return sent{}, nil
+	}
+	first, direct := l.prove(ctx, l.way(to), to, b)
+	b.keys = b.keys[len(first.copied)+len(first.busy)+first.gone:]
+	rest, err := l.carryOn(ctx, to, b, direct)
+	return sent{
+		copied: append(first.copied, rest.copied...), busy: append(first.busy, rest.busy...),
+		gone: first.gone + rest.gone, again: rest.again,
+	}, err
+}
+
+func (l *lane) carryOn(ctx context.Context, to *peer, b batch, direct bool) (sent, error) {
+	if len(b.keys) == 0 {
+		return sent{}, nil
+	}
+	if direct {
+		if s, ok := l.migrate(ctx, to, b); ok {
+			return s, nil
+		}
+	}
+	l.r.count(func(t *Totals) { t.Through = true })
+	return l.relay(ctx, to, b)
+}
+
+// prove lets the first key go alone: the source may not reach the target, may not
+// be let in, or may find another server at the same address, where the key
+// would land and not be missed.
+func (l *lane) prove(ctx context.Context, w *way, to *peer, b batch) (first sent, direct bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.proven || w.through {
+		return sent{}, w.proven
+	}
+	s, ok := l.migrate(ctx, to, batch{b.db, b.keys[:1], 0})
+	if !ok || len(s.copied)+len(s.busy) == 0 && s.gone == 0 {
+		w.through = !ok || driver.Mentions(s.again.why, "IOERR")
+		return sent{}, false
+	}
+	if s.gone > 0 {
+		return s, true // and the next one proves it
+	}
+	missing, _, err := l.exist(ctx, to, batch{b.db, b.keys[:1], 0})
+	w.proven = err == nil && len(missing) == 0
+	w.through = err == nil && len(missing) > 0
+	if !w.proven {
+		return sent{}, false
+	}
+	return s, true
+}
+
+func (l *lane) sendDirectly(ctx context.Context, to *peer, b batch) (driver.Reply, error) {
+	replies, err := l.source.do(ctx, l.r.o.Timeout+30*time.Second, b.db, l.migrateCommand(to, b))
+	if err != nil {
+		return driver.Reply{}, err
+	}
+	return replies[0], nil
+}
+
+func (l *lane) migrateCommand(to *peer, b batch) driver.Command {
+	o := l.r.o
+	cmd := driver.Cmd("MIGRATE", to.addr.Host, strconv.Itoa(to.addr.Port), "", strconv.Itoa(o.target(b.db)), strconv.FormatInt(o.Timeout.Milliseconds(), 10), "COPY")
+	if o.Replace {
+		cmd = append(cmd, "REPLACE")
+	}
+	switch {
+	case o.Username != "":
+		cmd = append(cmd, "AUTH2", o.Username, o.Password)
+	case o.Password != "":
+		cmd = append(cmd, "AUTH", o.Password)
+	}
+	return append(append(cmd, "KEYS"), b.keys...)
+}
+
+// migrate lets the source send keys itself. Not ok is what it cannot do: through
+// this process each key goes by itself, and shows what is wrong with it.
+func (l *lane) migrate(ctx context.Context, to *peer, b batch) (s sent, ok bool) {
+	reply, err := l.sendDirectly(ctx, to, b)
+	if err != nil {
+		return sent{again: again{b.keys, err}}, true // its outcome is unknown
+	}
+	text, err := reply.Text()
+	switch {
+	case err == nil && text == "NOKEY":
+		return sent{gone: len(b.keys)}, true
+	case err == nil:
+		return sent{copied: b.keys}, true
+	case driver.Mentions(err, "BUSYKEY"):
+		return sent{busy: b.keys}, true
+	case passing(err):
+		return sent{again: again{b.keys, err}}, true
+	}
+	return sent{}, false
+}
+
+// passing reports whether a refusal means that the key belongs elsewhere, or that
+// the target is not ready now.
+func passing(err error) bool {
+	for _, code := range []string{"MOVED", "ASK", "TRYAGAIN", "CLUSTERDOWN", "LOADING", "READONLY", "MASTERDOWN", "IOERR"} {
+		if driver.HasCode(err, code) || driver.Mentions(err, "replied with error: "+code) {
+			return true
+		}
+	}
+	return false
+}
+
+// relay reads keys here and writes them there.
+func (l *lane) relay(ctx context.Context, to *peer, b batch) (s sent, err error) {
+	values, refused, err := read(ctx, &l.source, b.db, b.keys)
+	if err != nil {
+		return s, sourceError(err)
+	}
+	var keys []string
+	var cmds []driver.Command
+	for i, key := range b.keys {
+		switch {
+		case refused[i] != nil:
+			l.r.fail(b.db, []string{key}, fmt.Sprintf("%s: %v", l.from.Addr, refused[i]))
+		case !values[i].there:
+			s.gone++
+		default:
+			keys, cmds = append(keys, key), append(cmds, l.restore(key, values[i]))
+		}
+	}
+	if len(keys) == 0 {
+		return s, nil
+	}
+	replies, err := to.do(ctx, repliesWithin, l.r.o.target(b.db), cmds...)
+	for i, key := range keys {
+		if i >= len(replies) {
+			s.again = again{append(s.again.keys, key), err}
+			continue
+		}
+		l.restored(&s, to, b.db, key, replies[i].Err)
+	}
+	return s, nil
+}
+
+func (l *lane) restore(key string, v value) driver.Command {
+	ttl := max(v.ttl, 0)
+	if v.ttl == 0 {
+		ttl = 1 // it expires in less than that; 0 would mean never
+	}
+	cmd := driver.Cmd("RESTORE", key, strconv.FormatInt(ttl, 10), v.dump)
+	if l.r.o.Replace {
+		cmd = append(cmd, "REPLACE")
+	}
+	return cmd
+}
+
+func (l *lane) restored(s *sent, to *peer, db int, key string, err error) {
+	switch {
+	case err == nil:
+		s.copied = append(s.copied, key)
+	case driver.HasCode(err, "BUSYKEY"):
+		s.busy = append(s.busy, key)
+	case passing(err):
+		s.again = again{append(s.again.keys, key), err}
+	case driver.HasCode(err, "OOM"), driver.HasCode(err, "NOPERM"):
+		s.again = again{append(s.again.keys, key), fmt.Errorf("%s: %w", to.addr, err)} // and so would every other key be
+	default:
+		l.r.fail(db, []string{key}, fmt.Sprintf("%s: %v", to.addr, err))
+	}
+}
+
+// exist sorts keys by whether the target has them. Its error is the target's.
+func (l *lane) exist(ctx context.Context, to *peer, b batch) (missing, present []string, err error) {
+	cmds := make([]driver.Command, len(b.keys))
+	for i, key := range b.keys {
+		cmds[i] = driver.Cmd("EXISTS", key)
+	}
+	replies, err := to.do(ctx, repliesWithin, l.r.o.target(b.db), cmds...)
+	if err != nil {
+		return nil, nil, err
+	}
+	for i, key := range b.keys {
+		n, err := replies[i].Int()
+		switch {
+		case err != nil:
+			return nil, nil, err
+		case n > 0:
+			present = append(present, key)
+		default:
+			missing = append(missing, key)
+		}
+	}
+	return missing, present, nil
+}
