@@ -98,9 +98,9 @@ come into database 0. Keys travel from the source to the targets directly
 	f.BoolVar(&o.move, "move", false, "delete at the source what has arrived and is equal")
 	f.BoolVar(&o.replace, "replace", false, "overwrite keys of the same name in the cluster")
 	f.BoolVar(&o.verify, "verify", false, "compare every key afterwards")
-	f.StringVar(&o.match, "match", "", "only keys that match `PATTERN`, as SCAN does")
-	f.StringVar(&o.kind, "type", "", "only values of `TYPE`: string, list, set, zset, hash, stream")
-	f.Var(number{&o.pipeline, 1, 10000}, "pipeline", "most keys in one MIGRATE (default 200)")
+	f.StringVar(&o.match, "match", "*", "only keys that match `PATTERN`, as SCAN understands it")
+	f.Var(choice[string]{&o.kind, []string{"string", "list", "set", "zset", "hash", "stream"}}, "type", "only values of this type")
+	f.Var(number{&o.pipeline, 1, 10000}, "pipeline", "most keys in one MIGRATE (default 1000)")
 	f.Var(span{&o.timeout, time.Millisecond}, "timeout", "of one MIGRATE (default 5s)")
 	f.Var(number{&o.maxKeys, 1, 1e9}, "max-keys/s", "most keys to bring in in a second")
 	f.Var(size{&o.maxBytes}, "max-bytes/s", "most memory to bring in in a second, such as 20M")
@@ -115,6 +115,8 @@ func (o *importOptions) complete(args []string) (err error) {
 	switch {
 	case o.source.addr == "":
 		return usage("no --from: name the server that has the keys")
+	case o.match == "":
+		return usage("--match: an empty pattern matches no key but the empty one")
 	case o.copy && o.move:
 		return usage("--copy and --move contradict each other")
 	case o.verify && o.move:
@@ -289,7 +291,7 @@ func (app *App) ingest(ctx context.Context, o *importOptions, e ingest.Options, 
 	}
 	start := app.Now()
 	totals, err := ingest.Run(ctx, e)
-	view.Ran(totals, app.Now().Sub(start))
+	view.Ran(totals, app.Now().Sub(start), finished(err))
 	if o.verify && finished(err) {
 		e.Report = show.Take
 		compared, failure := ingest.Verify(ctx, e)

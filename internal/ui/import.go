@@ -20,10 +20,10 @@ type Import struct {
 	DryRun    bool           `json:"dry_run"`
 	Totals    ingest.Totals  `json:"totals"`
 	Verified  *ingest.Totals `json:"verified,omitempty"`
+	Complete  bool           `json:"complete"` // every key was seen
 	ElapsedMS int64          `json:"elapsed_ms"`
 
 	options ingest.Options
-	ran     bool
 }
 
 // NewImport is an import before it begins.
@@ -61,8 +61,8 @@ func (v Import) Plan(p *Page) {
 }
 
 // Ran adds what was done.
-func (v *Import) Ran(t ingest.Totals, elapsed time.Duration) {
-	v.Totals, v.ElapsedMS, v.ran = t, elapsed.Milliseconds(), true
+func (v *Import) Ran(t ingest.Totals, elapsed time.Duration, complete bool) {
+	v.Totals, v.ElapsedMS, v.Complete = t, elapsed.Milliseconds(), complete
 }
 
 // Compared adds what was found afterwards.
@@ -76,7 +76,7 @@ func (v Import) Summary(p *Page) {
 		verb = "Moved"
 	}
 	mark := "[OK]"
-	if t.Failed+t.Existing > 0 {
+	if t.Failed+t.Existing > 0 || !v.Complete {
 		mark = "[WARNING]"
 	}
 	p.Line("%s %s %s in %s: %s skipped, %s existing, %s failed.", mark, verb, count(t.Copied, "key"),

@@ -50,7 +50,10 @@ func (l *lane) carry(ctx context.Context, to *peer, b batch) (sent, error) {
 	if len(b.keys) == 0 {
 		return sent{}, nil
 	}
-	first, direct := l.prove(ctx, l.way(to), to, b)
+	first, direct, err := l.prove(ctx, l.way(to), to, b)
+	if err != nil {
+		return sent{}, err
+	}
 	b.keys = b.keys[len(first.copied)+len(first.busy)+first.gone:]
 	rest, err := l.carryOn(ctx, to, b, direct)
 	return sent{
@@ -64,8 +67,8 @@ func (l *lane) carryOn(ctx context.Context, to *peer, b batch, direct bool) (sen
 		return sent{}, nil
 	}
 	if direct {
-		if s, ok := l.migrate(ctx, to, b); ok {
-			return s, nil
+		if s, ok, err := l.migrate(ctx, to, b); ok || err != nil {
+			return s, err
 		}
 	}
 	l.r.count(func(t *Totals) { t.Through = true })
@@ -75,27 +78,30 @@ func (l *lane) carryOn(ctx context.Context, to *peer, b batch, direct bool) (sen
 // prove lets the first key go alone: the source may not reach the target, may not
 // be let in, or may find another server at the same address, where the key
 // would land and not be missed.
-func (l *lane) prove(ctx context.Context, w *way, to *peer, b batch) (first sent, direct bool) {
+func (l *lane) prove(ctx context.Context, w *way, to *peer, b batch) (first sent, direct bool, err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.proven || w.through {
-		return sent{}, w.proven
+		return sent{}, w.proven, nil
 	}
-	s, ok := l.migrate(ctx, to, batch{b.db, b.keys[:1], 0})
+	s, ok, err := l.migrate(ctx, to, batch{b.db, b.keys[:1], 0})
+	if err != nil {
+		return sent{}, false, err
+	}
 	if !ok || len(s.copied)+len(s.busy) == 0 && s.gone == 0 {
 		w.through = !ok || driver.Mentions(s.again.why, "IOERR")
-		return sent{}, false
+		return sent{}, false, nil
 	}
 	if s.gone > 0 {
-		return s, true // and the next one proves it
+		return s, true, nil // and the next one proves it
 	}
-	missing, _, err := l.exist(ctx, to, batch{b.db, b.keys[:1], 0})
-	w.proven = err == nil && len(missing) == 0
-	w.through = err == nil && len(missing) > 0
+	missing, _, trouble := l.exist(ctx, to, batch{b.db, b.keys[:1], 0})
+	w.proven = trouble == nil && len(missing) == 0
+	w.through = trouble == nil && len(missing) > 0
 	if !w.proven {
-		return sent{}, false
+		return sent{}, false, nil
 	}
-	return s, true
+	return s, true, nil
 }
 
 func (l *lane) sendDirectly(ctx context.Context, to *peer, b batch) (driver.Reply, error) {
@@ -123,23 +129,23 @@ func (l *lane) migrateCommand(to *peer, b batch) driver.Command {
 
 // migrate lets the source send keys itself. Not ok is what it cannot do: through
 // this process each key goes by itself, and shows what is wrong with it.
-func (l *lane) migrate(ctx context.Context, to *peer, b batch) (s sent, ok bool) {
-	reply, err := l.sendDirectly(ctx, to, b)
-	if err != nil {
-		return sent{again: again{b.keys, err}}, true // its outcome is unknown
+func (l *lane) migrate(ctx context.Context, to *peer, b batch) (s sent, ok bool, err error) {
+	reply, lost := l.sendDirectly(ctx, to, b)
+	if lost != nil { // its outcome is unknown
+		return sent{again: again{b.keys, lost}}, true, l.ask(ctx, b.db, driver.Cmd("PING"))
 	}
-	text, err := reply.Text()
+	text, refused := reply.Text()
 	switch {
-	case err == nil && text == "NOKEY":
-		return sent{gone: len(b.keys)}, true
-	case err == nil:
-		return sent{copied: b.keys}, true
-	case driver.Mentions(err, "BUSYKEY"):
-		return sent{busy: b.keys}, true
-	case passing(err):
-		return sent{again: again{b.keys, err}}, true
+	case refused == nil && text == "NOKEY":
+		return sent{gone: len(b.keys)}, true, nil
+	case refused == nil:
+		return sent{copied: b.keys}, true, nil
+	case driver.Mentions(refused, "BUSYKEY"):
+		return sent{busy: b.keys}, true, nil
+	case passing(refused):
+		return sent{again: again{b.keys, refused}}, true, nil
 	}
-	return sent{}, false
+	return sent{}, false, nil
 }
 
 // passing reports whether a refusal means that the key belongs elsewhere, or that

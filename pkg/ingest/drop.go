@@ -32,7 +32,7 @@ func (l *lane) dropTogether(ctx context.Context, to *peer, db int, keys []string
 		if err := l.ask(ctx, db, append(driver.Cmd("WATCH"), keys...)); err != nil {
 			return err
 		}
-		watched := l.source.conn
+		watched := l.source.dials
 		v, err := l.compare(ctx, to, db, keys)
 		if err != nil {
 			return err
@@ -41,7 +41,7 @@ func (l *lane) dropTogether(ctx context.Context, to *peer, db int, keys []string
 			l.r.fail(db, kept, "it was copied, and then changed on one side: it stays at the source")
 		}
 		keys = v.equal
-		if l.source.conn != watched {
+		if l.source.dials != watched || l.source.conn == nil {
 			continue // what was watched is not watched on a new connection
 		}
 		if done, err := l.deleteWatched(ctx, db, keys); done || err != nil {

@@ -27,7 +27,7 @@ type Options struct {
 	Replace bool // overwrite what the cluster has under the same names
 	Through bool // never let the source speak to the targets itself
 
-	Batch    int           // most keys that travel together; default 200
+	Batch    int           // most keys that travel together; default 1000
 	Timeout  time.Duration // of one MIGRATE; default 5 s
 	Patience time.Duration // how long a slot may be without an owner; default 60 s
 	Throttle *move.Throttle
@@ -40,7 +40,7 @@ type Options struct {
 }
 
 const (
-	defaultBatch    = 200
+	defaultBatch    = 1000
 	defaultTimeout  = 5 * time.Second
 	defaultPatience = 60 * time.Second
 	mostBytes       = 1 << 20 // in a batch; a bigger key travels alone

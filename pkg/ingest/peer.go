@@ -16,6 +16,7 @@ type peer struct {
 	addr   cluster.Addr
 	conn   driver.Conn
 	db     int // that the connection has selected
+	dials  int // connections so far
 }
 
 // repliesWithin is how long a batch of commands may take that is not MIGRATE.
@@ -60,7 +61,7 @@ func (p *peer) dial(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	p.conn, p.db = conn, 0
+	p.conn, p.db, p.dials = conn, 0, p.dials+1
 	return nil
 }
 

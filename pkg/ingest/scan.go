@@ -3,7 +3,6 @@ package ingest
 import (
 	"context"
 	"fmt"
-	"strconv"
 
 	"github.com/trib-dev/trib/pkg/cluster"
 	"github.com/trib-dev/trib/pkg/driver"
@@ -95,7 +94,7 @@ func (s *scanner) command(cursor string) driver.Command {
 		cursor = "0"
 	}
 	cmd := driver.Cmd("SCAN", cursor, "COUNT", scanCount)
-	if s.r.o.Match != "" {
+	if s.r.o.Match != "" && s.r.o.Match != "*" {
 		cmd = append(cmd, "MATCH", s.r.o.Match)
 	}
 	if s.r.o.Type != "" {
@@ -187,7 +186,7 @@ func (s *scanner) weigh(ctx context.Context, db int, keys []string) ([]int64, er
 	}
 	cmds := make([]driver.Command, len(keys))
 	for i, key := range keys {
-		cmds[i] = driver.Cmd("MEMORY", "USAGE", key, "SAMPLES", strconv.Itoa(samples))
+		cmds[i] = driver.Cmd("MEMORY", "USAGE", key)
 	}
 	replies, err := s.peer.do(ctx, repliesWithin, db, cmds...)
 	if err != nil {
@@ -199,6 +198,3 @@ func (s *scanner) weigh(ctx context.Context, db int, keys []string) ([]int64, er
 	}
 	return sizes, nil
 }
-
-// samples is of how many members the sizes are taken to know a collection's.
-const samples = 3
