@@ -240,3 +240,50 @@ func TestImportSourceDies(t *testing.T) {
 	trib(t, "import", c.Masters[0].Addr(), "--from", from, "--yes").exit(t, 0, 4)
 	arrived(t, c, items).intact(t)
 }
+
+// TestImportBetweenVersions copies by what values hold, where the cluster cannot
+// read the source's serialised form.
+func TestImportBetweenVersions(t *testing.T) {
+	t.Parallel()
+	c := labtest.Form(t, labtest.Start(t, labtest.Options{Server: "redis-7.0", Nodes: 3}), 3, 0)
+	a := foreign(t, labtest.Options{Server: "valkey-9.1"})
+	seed, from := c.Masters[0].Addr(), a.node.Addr()
+	items := a.fill(t, 0, 210)
+	many := []string{"HSET", "many"}
+	for i := range 3000 {
+		many = append(many, fmt.Sprint(i), "v")
+	}
+	a.do(t, 0, many...)
+	a.do(t, 0, "XADD", "read", "5-1", "f", "v")
+	a.do(t, 0, "XGROUP", "CREATE", "read", "g", "5-1")
+	trib(t, "import", seed, "--from", from, "--yes", "--verify").done(t, "Copied 212 keys", "212 equal, 0 with another value, 0 missing")
+	arrived(t, c, items).intact(t)
+	trib(t, "import", seed, "--from", from, "--yes").done(t, "Copied 0 keys .* 212 skipped")
+
+	a.do(t, 0, "HSET", "fleeting", "f", "v", "g", "w")
+	a.do(t, 0, "HEXPIRE", "fleeting", "1000", "FIELDS", "1", "f")
+	trib(t, "import", seed, "--from", from, "--yes", "--move").exit(t, 5).
+		prints(t, "1 failed", "times to live of their own", "^212 keys deleted at the source")
+	if got := a.do(t, 0, "DBSIZE"); got != int64(1) {
+		t.Errorf("the source has %v keys, want the one that failed", got)
+	}
+}
+
+// TestImportFromCluster takes every master of another cluster, and leaves both
+// whole.
+func TestImportFromCluster(t *testing.T) {
+	t.Parallel()
+	source := labtest.Form(t, labtest.Start(t, labtest.Options{Server: "redis-7.0", Nodes: 3}), 3, 0)
+	c := labtest.Form(t, labtest.Start(t, labtest.Options{Server: "redis-7.0", Nodes: 2, Password: canary}), 2, 0)
+	h := bury(t, source.Lab)
+	args := []string{"import", c.Masters[0].Addr(), "-a", canary, "--no-auth-warning", "--from", source.Masters[1].Addr(), "--yes"}
+	n := len(h.items)
+	secretive(t, trib(t, append(args, "--verify", "-o", "json")...).done(t, fmt.Sprintf(`"copied": %d`, n), `"complete": true`))
+	h.intact(t)
+	arrived(t, c, h.items).intact(t)
+	trib(t, append(args, "--move")...).done(t, "Moved 0 keys")
+	if err := atLeast(t, source, 1); err == nil {
+		t.Error("keys were left at the source")
+	}
+	arrived(t, c, h.items).intact(t)
+}

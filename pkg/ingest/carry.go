@@ -2,6 +2,7 @@ package ingest
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"strconv"
@@ -166,6 +167,7 @@ func (l *lane) relay(ctx context.Context, to *peer, b batch) (s sent, err error)
 		return s, sourceError(err)
 	}
 	var keys []string
+	var ttls []int64
 	var cmds []driver.Command
 	for i, key := range b.keys {
 		switch {
@@ -174,19 +176,22 @@ func (l *lane) relay(ctx context.Context, to *peer, b batch) (s sent, err error)
 		case !values[i].there:
 			s.gone++
 		default:
-			keys, cmds = append(keys, key), append(cmds, l.restore(key, values[i]))
+			keys, ttls, cmds = append(keys, key), append(ttls, values[i].ttl), append(cmds, l.restore(key, values[i]))
 		}
 	}
 	if len(keys) == 0 {
 		return s, nil
 	}
-	replies, err := to.do(ctx, repliesWithin, l.r.o.target(b.db), cmds...)
+	replies, lost := to.do(ctx, repliesWithin, l.r.o.target(b.db), cmds...)
 	for i, key := range keys {
-		if i >= len(replies) {
-			s.again = again{append(s.again.keys, key), err}
-			continue
+		failure := lost
+		if i < len(replies) {
+			failure = replies[i].Err
 		}
-		l.restored(&s, to, b.db, key, replies[i].Err)
+		if foreign(failure) {
+			failure = l.rewrite(ctx, to, b.db, key, ttls[i])
+		}
+		l.restored(&s, to, b.db, key, failure)
 	}
 	return s, nil
 }
@@ -207,9 +212,9 @@ func (l *lane) restored(s *sent, to *peer, db int, key string, err error) {
 	switch {
 	case err == nil:
 		s.copied = append(s.copied, key)
-	case driver.HasCode(err, "BUSYKEY"):
+	case driver.HasCode(err, "BUSYKEY"), errors.Is(err, errTaken):
 		s.busy = append(s.busy, key)
-	case passing(err):
+	case passing(err), driver.IsTransport(err):
 		s.again = again{append(s.again.keys, key), err}
 	case driver.HasCode(err, "OOM"), driver.HasCode(err, "NOPERM"):
 		s.again = again{append(s.again.keys, key), fmt.Errorf("%s: %w", to.addr, err)} // and so would every other key be

@@ -132,7 +132,12 @@ func (l *lane) same(ctx context.Context, to *peer, db int, key string, ours, the
 	}
 	kind, ok := l.kind(ctx, db, key)
 	get := move.ReadWhole(kind, key)
-	if !ok || get == nil || l.fieldTimes(ctx, kind, db, key) {
+	switch {
+	case kind == "stream":
+		return l.sameStream(ctx, to, db, key)
+	case !ok, get == nil:
+		return false
+	case kind == "hash" && (fieldTimes(ctx, &l.source, db, key) || fieldTimes(ctx, to, l.r.o.target(db), key)):
 		return false
 	}
 	a, errA := l.source.do(ctx, repliesWithin, db, get)
@@ -147,12 +152,6 @@ func (l *lane) kind(ctx context.Context, db int, key string) (string, bool) {
 	}
 	kind, err := replies[0].Text()
 	return kind, err == nil
-}
-
-// fieldTimes reports whether fields of a hash may have times to live of their own,
-// which reading it does not show.
-func (l *lane) fieldTimes(ctx context.Context, kind string, db int, key string) bool {
-	return kind == "hash" && (l.from.Server.AtLeast("redis", 7, 4) || l.from.Server.AtLeast("valkey", 9, 0))
 }
 
 // examine compares a batch and changes nothing.
