@@ -15,7 +15,7 @@ bin=.servers/redis-7.0/bin
 trib=bin/trib
 work=$(mktemp -d)
 lab=$work/lab
-cleanup() { $trib lab down "$lab" --remove >/dev/null 2>&1 || true; rm -rf "$work"; }
+cleanup() { [ -z "${source:-}" ] || kill "$source" 2>/dev/null; $trib lab down "$lab" --remove >/dev/null 2>&1 || true; rm -rf "$work"; }
 trap cleanup EXIT
 
 timed() { # seconds of a command, whose output is kept for the case that it fails
@@ -134,8 +134,8 @@ orders() {
 
 # import brings a million keys of 100 bytes of a standalone server into a cluster.
 import() {
-  local port=21998 pid
-  (cd "$work" && exec "$OLDPWD/$bin/redis-server" --port $port --save '' --dir "$work") >/dev/null & pid=$!
+  local port=21998
+  (cd "$work" && exec "$OLDPWD/$bin/redis-server" --port $port --save '' --dir "$work") >/dev/null & source=$!
   until on 127.0.0.1:$port ping >/dev/null 2>&1; do sleep 0.1; done
   seq 1000000 | awk '{printf "SET key:%d %0100d\r\n", $1, 0}' | on 127.0.0.1:$port --pipe >/dev/null
   : >"$work/t"; : >"$work/c"
@@ -146,7 +146,7 @@ import() {
     timed "$bin/redis-cli" --cluster import "${nodes[0]}" --cluster-from 127.0.0.1:$port --cluster-copy >>"$work/c"
     kept; down
   done
-  kill "$pid"
+  kill "$source"; source=
   report "$1" "$work/t" "$work/c"
 }
 

@@ -86,7 +86,7 @@ func (e *unfitError) Error() string { return strings.Join(e.reasons, "; ") }
 // answer.
 type unreachableError struct {
 	reasons []string
-	refused error // the credentials, by a node that does run
+	refused error // the credentials, by a node that does run, or the certificate
 }
 
 func (e *unreachableError) Error() string { return strings.Join(e.reasons, "; ") }

@@ -212,7 +212,7 @@ func (app *App) connectPlainly(ctx context.Context, o *importOptions) (access, e
 // not.
 func sourceSilent(err error) error {
 	if driver.IsTransport(err) {
-		return &unreachableError{reasons: []string{"the source does not answer: " + err.Error()}}
+		return &unreachableError{[]string{"the source does not answer: " + err.Error()}, err}
 	}
 	return fmt.Errorf("the source: %w", err)
 }

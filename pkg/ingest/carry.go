@@ -68,13 +68,16 @@ func (l *lane) carryOn(ctx context.Context, to *peer, b batch, direct bool) (sen
 		return sent{}, nil
 	}
 	if direct {
-		if s, ok, err := l.migrate(ctx, to, b); ok || err != nil {
+		if s, ok, err := l.migrate(ctx, to, b, l.r.o.Timeout); ok || err != nil {
 			return s, err
 		}
 	}
 	l.r.count(func(t *Totals) { t.Through = true })
 	return l.relay(ctx, to, b)
 }
+
+// proofWithin is how long a source may stand still that tries to reach a target.
+const proofWithin = time.Second
 
 // prove lets the first key go alone: the source may not reach the target, may not
 // be let in, or may find another server at the same address, where the key
@@ -85,7 +88,7 @@ func (l *lane) prove(ctx context.Context, w *way, to *peer, b batch) (first sent
 	if w.proven || w.through {
 		return sent{}, w.proven, nil
 	}
-	s, ok, err := l.migrate(ctx, to, batch{b.db, b.keys[:1], 0})
+	s, ok, err := l.migrate(ctx, to, batch{b.db, b.keys[:1], 0}, min(l.r.o.Timeout, proofWithin))
 	if err != nil {
 		return sent{}, false, err
 	}
@@ -105,17 +108,17 @@ func (l *lane) prove(ctx context.Context, w *way, to *peer, b batch) (first sent
 	return s, true, nil
 }
 
-func (l *lane) sendDirectly(ctx context.Context, to *peer, b batch) (driver.Reply, error) {
-	replies, err := l.source.do(ctx, l.r.o.Timeout+30*time.Second, b.db, l.migrateCommand(to, b))
+func (l *lane) sendDirectly(ctx context.Context, to *peer, b batch, timeout time.Duration) (driver.Reply, error) {
+	replies, err := l.source.do(ctx, timeout+30*time.Second, b.db, l.migrateCommand(to, b, timeout))
 	if err != nil {
 		return driver.Reply{}, err
 	}
 	return replies[0], nil
 }
 
-func (l *lane) migrateCommand(to *peer, b batch) driver.Command {
+func (l *lane) migrateCommand(to *peer, b batch, timeout time.Duration) driver.Command {
 	o := l.r.o
-	cmd := driver.Cmd("MIGRATE", to.addr.Host, strconv.Itoa(to.addr.Port), "", strconv.Itoa(o.target(b.db)), strconv.FormatInt(o.Timeout.Milliseconds(), 10), "COPY")
+	cmd := driver.Cmd("MIGRATE", to.addr.Host, strconv.Itoa(to.addr.Port), "", strconv.Itoa(o.target(b.db)), strconv.FormatInt(timeout.Milliseconds(), 10), "COPY")
 	if o.Replace {
 		cmd = append(cmd, "REPLACE")
 	}
@@ -130,8 +133,8 @@ func (l *lane) migrateCommand(to *peer, b batch) driver.Command {
 
 // migrate lets the source send keys itself. Not ok is what it cannot do: through
 // this process each key goes by itself, and shows what is wrong with it.
-func (l *lane) migrate(ctx context.Context, to *peer, b batch) (s sent, ok bool, err error) {
-	reply, lost := l.sendDirectly(ctx, to, b)
+func (l *lane) migrate(ctx context.Context, to *peer, b batch, timeout time.Duration) (s sent, ok bool, err error) {
+	reply, lost := l.sendDirectly(ctx, to, b, timeout)
 	if lost != nil { // its outcome is unknown
 		return sent{again: again{b.keys, lost}}, true, l.ask(ctx, b.db, driver.Cmd("PING"))
 	}

@@ -14,8 +14,9 @@ type Origin struct {
 	Addr     cluster.Addr
 	Server   cluster.Server
 	Keyspace []cluster.DBKeys
-	Cluster  bool // it runs in cluster mode
-	Replica  bool // it cannot MIGRATE or delete
+	Bytes    int64 // of memory that all values take together; 0 where it does not say
+	Cluster  bool  // it runs in cluster mode
+	Replica  bool  // it cannot MIGRATE or delete
 }
 
 // Inspect finds the servers behind an address: the one there or, where that
@@ -103,6 +104,7 @@ func (o *Origin) read(ctx context.Context, conn driver.Conn) error {
 	if o.Keyspace, err = info.Keyspace(); err != nil {
 		return err
 	}
+	o.Bytes, _ = info.Int("used_memory_dataset") // Redis 4
 	mode := info["redis_mode"] + info["server_mode"]
 	if strings.Contains(mode, "sentinel") {
 		return fmt.Errorf("a sentinel has no keys: name the server that it watches")
