@@ -284,7 +284,7 @@ func memberAt(s cluster.State, addr cluster.Addr) (cluster.Member, bool) {
 func (app *App) ingest(ctx context.Context, o *importOptions, e ingest.Options, view ui.Import) error {
 	again := "the same command again goes on: what has arrived is skipped"
 	app.next.Store(&again)
-	show := ui.NewIntake(app.Terminal, o.progress, e.Keys(), app.Now)
+	show := ui.NewIntake(app.Terminal, o.progress, o.expected(e), app.Now)
 	e.Report = func(t ingest.Totals) {
 		app.begun.Store(true)
 		show.Take(t)
@@ -307,6 +307,14 @@ func (app *App) ingest(ctx context.Context, o *importOptions, e ingest.Options, 
 		return &hintError{err, again}
 	}
 	return err
+}
+
+// expected is how many keys there are to see; 0 where a filter leaves that open.
+func (o *importOptions) expected(e ingest.Options) int64 {
+	if o.match != "*" || o.kind != "" {
+		return 0
+	}
+	return e.Keys()
 }
 
 // finished reports whether a run has seen every key.

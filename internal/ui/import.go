@@ -114,7 +114,8 @@ type Intake struct {
 	line  time.Time
 }
 
-// NewIntake begins to show an import of about so many keys. End must be called.
+// NewIntake begins to show an import of about so many keys, 0 where nobody knows.
+// End must be called.
 func NewIntake(t *Terminal, mode ProgressMode, keys int64, now func() time.Time) *Intake {
 	return &Intake{term: t, mode: mode, all: keys, now: now, began: now(), line: now()}
 }
@@ -136,8 +137,10 @@ func (g *Intake) Take(t ingest.Totals) {
 
 // text is "importing 40% (400,000 of 1,000,000 keys), 200,000 keys/s, 3s left".
 func (g *Intake) text(t ingest.Totals, now time.Time) string {
-	percent := min(100, 100*t.Scanned/max(g.all, 1))
-	text := fmt.Sprintf("importing %d%% (%s of %s keys)", percent, grouped(t.Scanned), grouped(g.all))
+	text := "importing " + count(t.Scanned, "key")
+	if g.all > 0 {
+		text = fmt.Sprintf("importing %d%% (%s of %s keys)", min(100, 100*t.Scanned/g.all), grouped(t.Scanned), grouped(g.all))
+	}
 	elapsed := now.Sub(g.began)
 	if elapsed < time.Second || t.Scanned == 0 {
 		return text

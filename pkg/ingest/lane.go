@@ -26,14 +26,15 @@ func (r *run) newLane(from Origin) *lane {
 	}
 }
 
-// work finishes the batch that it has begun, whatever ends ctx.
+// work takes batches until there are no more. One that it has begun is finished,
+// whatever ends ctx, unless it has to wait for the cluster.
 func (l *lane) work(ctx context.Context, queue <-chan batch, do work) error {
 	defer l.close()
 	for b := range queue {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
-		if err := do(context.WithoutCancel(ctx), l, b); err != nil {
+		if err := do(ctx, l, b); err != nil {
 			return err
 		}
 	}
@@ -92,7 +93,11 @@ func (l *lane) each(ctx context.Context, b batch, do func(*peer, batch) (again, 
 			return fmt.Errorf("the cluster does not take keys: %w", left.why)
 		}
 		l.doubt, keys = true, left.keys
-		time.Sleep(settling)
+		select {
+		case <-time.After(settling):
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
 		l.r.routes.refresh(ctx) // where nobody answers, the old map is tried again
 	}
 }
@@ -106,11 +111,8 @@ func hopeless(err error) bool {
 // deliver brings a batch over.
 func (r *run) deliver(ctx context.Context, l *lane, b batch) error {
 	r.touch()
-	err := l.each(ctx, b, func(to *peer, b batch) (again, error) { return l.hand(ctx, to, b) })
-	if err == nil {
-		r.count(func(t *Totals) { t.Bytes += b.bytes })
-	}
-	return err
+	whole := context.WithoutCancel(ctx)
+	return l.each(ctx, b, func(to *peer, b batch) (again, error) { return l.hand(whole, to, b) })
 }
 
 // hand gives keys to a master. Those that it has already are compared.

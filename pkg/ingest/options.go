@@ -133,7 +133,6 @@ type Totals struct {
 	Existing int64 `json:"existing"` // the cluster has another value
 	Failed   int64 `json:"failed"`
 	Gone     int64 `json:"gone"` // expired or deleted at the source meanwhile
-	Bytes    int64 `json:"bytes"`
 
 	Through  bool      `json:"through"`            // some keys came through this process
 	Problems []Problem `json:"problems,omitempty"` // the first few

@@ -22,7 +22,7 @@ type scanner struct {
 func (r *run) newScanner(from Origin) *scanner {
 	return &scanner{
 		r: r, from: from, peer: peer{dialer: r.o.From, addr: from.Addr},
-		blind:  from.Bytes > 0 && from.Bytes <= harmless,
+		blind:  from.Bytes > 0 && from.Bytes <= harmless && r.o.Throttle == nil,
 		queues: make(map[cluster.Addr]chan batch), pending: make(map[cluster.Addr]*batch),
 	}
 }

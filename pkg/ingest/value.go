@@ -156,8 +156,9 @@ func (l *lane) kind(ctx context.Context, db int, key string) (string, bool) {
 
 // examine compares a batch and changes nothing.
 func (r *run) examine(ctx context.Context, l *lane, b batch) error {
+	whole := context.WithoutCancel(ctx)
 	return l.each(ctx, b, func(to *peer, b batch) (again, error) {
-		v, err := l.compare(ctx, to, b.db, b.keys)
+		v, err := l.compare(whole, to, b.db, b.keys)
 		if err != nil {
 			return again{}, err
 		}
