@@ -15,7 +15,7 @@ bin=.servers/redis-7.0/bin
 trib=bin/trib
 work=$(mktemp -d)
 lab=$work/lab
-cleanup() { $trib lab down "$lab" --remove >/dev/null 2>&1 || true; rm -rf "$work"; }
+cleanup() { [ -z "${source:-}" ] || kill "$source" 2>/dev/null; $trib lab down "$lab" --remove >/dev/null 2>&1 || true; rm -rf "$work"; }
 trap cleanup EXIT
 
 timed() { # seconds of a command, whose output is kept for the case that it fails
@@ -132,6 +132,24 @@ orders() {
   done
 }
 
+# import brings a million keys of 100 bytes of a standalone server into a cluster.
+import() {
+  local port=21998
+  (cd "$work" && exec "$OLDPWD/$bin/redis-server" --port $port --save '' --dir "$work") >/dev/null & source=$!
+  until on 127.0.0.1:$port ping >/dev/null 2>&1; do sleep 0.1; done
+  seq 1000000 | awk '{printf "SET key:%d %0100d\r\n", $1, 0}' | on 127.0.0.1:$port --pipe >/dev/null
+  : >"$work/t"; : >"$work/c"
+  for _ in $(seq "$reps"); do
+    fresh 3 ""; before=1000000
+    timed $trib import "${nodes[0]}" --from 127.0.0.1:$port --yes >>"$work/t"
+    kept; down; fresh 3 ""; before=1000000
+    timed "$bin/redis-cli" --cluster import "${nodes[0]}" --cluster-from 127.0.0.1:$port --cluster-copy >>"$work/c"
+    kept; down
+  done
+  kill "$source"; source=
+  report "$1" "$work/t" "$work/c"
+}
+
 memory() {
   fresh 3 loaded
   local words; mapfile -t words < <(filled "${by_flags[@]}")
@@ -167,7 +185,7 @@ check100() {
 }
 
 "$bin/redis-cli" --version
-for what in "${@:-create6 create30 create100 check100 reshard rebalance4 rebalance6 empty under_load orders memory}"; do
+for what in "${@:-create6 create30 create100 check100 reshard rebalance4 rebalance6 empty under_load orders import memory}"; do
   for one in $what; do
     case $one in
       create6) create "create --wait=joined of 6 nodes" 6 ;;
@@ -180,6 +198,7 @@ for what in "${@:-create6 create30 create100 check100 reshard rebalance4 rebalan
       empty) beside "reshard 4096 empty slots" 3 "" "${by_flags[@]}" -- "${by_cluster_flags[@]}" ;;
       under_load) echo "reshard 4096 slots with 250,000 keys under 2,000 ops/s"; under_load ;;
       orders) echo "clients that hammer the moving slots, by --finalise"; orders ;;
+      import) import "import of 1M keys" ;;
       memory) memory ;;
       *) echo "bench.sh: no benchmark $one" >&2; exit 2 ;;
     esac

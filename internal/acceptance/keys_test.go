@@ -106,7 +106,12 @@ func (h *treasure) read(t testing.TB, it item) string {
 	kind := kinds[it.kind]
 	command := append([]string{kind.read[0], it.key}, kind.read[1:]...)
 	reply := h.do(t, it.key, command...)
-	if items, ok := reply.([]any); ok && kind.loose {
+	return sorted(reply, kind.loose)
+}
+
+// sorted is a reply as text; one that comes in no order is brought into one.
+func sorted(reply any, loose bool) string {
+	if items, ok := reply.([]any); ok && loose {
 		slices.SortFunc(items, func(a, b any) int { return strings.Compare(a.(string), b.(string)) })
 	}
 	return fmt.Sprintf("%q", reply)

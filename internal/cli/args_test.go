@@ -46,6 +46,8 @@ func parsers(app *App, got *any) []*cobra.Command {
 		newCallCmd(app, func(_ context.Context, o *callOptions) error { *got = *o; return errSeen }),
 		newRebalanceCmd(app, func(_ context.Context, o *rebalanceOptions) error { *got = *o; return errSeen }),
 		newDrainCmd(app, func(_ context.Context, o *drainOptions) error { *got = *o; return errSeen }),
+		newImportCmd(app, func(_ context.Context, o *importOptions) error { *got = *o; return errSeen }),
+		newSetTimeoutCmd(app, func(_ context.Context, o *setTimeoutOptions) error { *got = *o; return errSeen }),
 		newResumeCmd(app, func(_ context.Context, o *resumeOptions) error { *got = *o; return errSeen }),
 	}
 }
@@ -84,6 +86,28 @@ func TestSeedForms(t *testing.T) {
 				t.Errorf("%s %v: %s, want %s", command, tt.words, got.addr, tt.want)
 			}
 		}
+	}
+}
+
+// The same import, as redis-cli, redis-trib and trib write it.
+func TestImportSpellings(t *testing.T) {
+	lines := [][]string{
+		{"import", "h:1", "--from", "i:2", "--replace", "--copy", "--from-user", "u", "--from-pass", "p", "--timeout", "900"},
+		{"--cluster", "import", "h", "1", "--cluster-from", "i:2", "--cluster-replace", "--cluster-copy", "--cluster-from-user", "u", "--cluster-from-pass", "p", "--cluster-timeout", "900"},
+		{"import", "--from", "i:2", "--copy", "--replace", "--from-user", "u", "--from-pass=p", "--timeout=900ms", "h:1"},
+	}
+	for _, line := range lines {
+		o := parse(t, line...).(importOptions)
+		if o.seed.addr.String() != "h:1" || o.from.addr.String() != "i:2" || !o.replace || o.move || o.source.user != "u" || o.source.pass != "p" ||
+			o.timeout != 900*time.Millisecond || o.databases() != nil {
+			t.Errorf("%v: %+v", line, o)
+		}
+	}
+	if o := parse(t, "import", "h:1", "--from", "i:2", "--from-db", "0").(importOptions); len(o.databases()) != 1 {
+		t.Errorf("--from-db 0 is %v", o.databases())
+	}
+	if o := parse(t, "--cluster", "set-timeout", "h", "1", "5000").(setTimeoutOptions); o.seed.addr.String() != "h:1" || o.timeout != 5000 {
+		t.Errorf("set-timeout: %+v", o)
 	}
 }
 

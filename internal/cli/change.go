@@ -32,6 +32,15 @@ type changeOptions struct {
 }
 
 func (o *changeOptions) addFlags(f *pflag.FlagSet) {
+	o.addConsent(f)
+	defer under(f, sectionChange)()
+	f.StringVar(&o.planOut, "plan-out", "", "save the plan in a new `FILE`, for trib apply and trib undo")
+	f.StringVar(&o.events, "events", "", "write what happens as lines of JSON to `FILE`, or to a descriptor: /dev/fd/3")
+	o.journalOptions.addFlags(f)
+}
+
+// addConsent adds the options of a change that is no plan of steps, too.
+func (o *changeOptions) addConsent(f *pflag.FlagSet) {
 	defer under(f, sectionChange)()
 	o.progress = ui.ProgressAuto
 	f.BoolVar(&o.yes, "yes", false, "do not ask (also: TRIB_YES=1)")
@@ -39,9 +48,6 @@ func (o *changeOptions) addFlags(f *pflag.FlagSet) {
 	f.BoolVar(&o.noLock, "no-lock", false, "do not take the lock: for servers that refuse CLIENT SETNAME or CLIENT LIST")
 	f.BoolVar(&o.breakLock, "break-lock", false, "take the lock from another operator, for one that hangs")
 	f.Var(choice[ui.ProgressMode]{&o.progress, ui.ProgressModes()}, "progress", "how the run is shown on standard error")
-	f.StringVar(&o.planOut, "plan-out", "", "save the plan in a new `FILE`, for trib apply and trib undo")
-	f.StringVar(&o.events, "events", "", "write what happens as lines of JSON to `FILE`, or to a descriptor: /dev/fd/3")
-	o.journalOptions.addFlags(f)
 }
 
 func (o *changeOptions) validate() error {

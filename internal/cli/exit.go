@@ -12,6 +12,7 @@ import (
 	"github.com/trib-dev/trib/internal/ui"
 	"github.com/trib-dev/trib/pkg/apply"
 	"github.com/trib-dev/trib/pkg/driver"
+	"github.com/trib-dev/trib/pkg/ingest"
 	"github.com/trib-dev/trib/pkg/lock"
 	"github.com/trib-dev/trib/pkg/move"
 	"github.com/trib-dev/trib/pkg/observe"
@@ -85,7 +86,7 @@ func (e *unfitError) Error() string { return strings.Join(e.reasons, "; ") }
 // answer.
 type unreachableError struct {
 	reasons []string
-	refused error // the credentials, by a node that does run
+	refused error // the credentials, by a node that does run, or the certificate
 }
 
 func (e *unreachableError) Error() string { return strings.Join(e.reasons, "; ") }
@@ -121,6 +122,8 @@ func exitCode(err error) int {
 		return exitPartial
 	case is[*callError](err):
 		return callCode(err)
+	case is[*ingest.StoppedError](err), is[*ingest.LeftError](err):
+		return importCode(err)
 	case errors.Is(err, errInterrupted), errors.Is(err, prompt.ErrInterrupted), errors.Is(err, context.Canceled):
 		return exitInterrupted
 	case is[*unhealthyError](err):
@@ -142,6 +145,15 @@ func callCode(err error) int {
 	}
 	if len(e.failed) == e.of && !e.unknown {
 		return exitRefused
+	}
+	return exitPartial
+}
+
+// importCode is that of a conflict only where nothing else is wrong.
+func importCode(err error) int {
+	e, ok := errors.AsType[*ingest.LeftError](err)
+	if ok && e.Totals.Failed == 0 && !is[*ingest.StoppedError](err) {
+		return exitConflict
 	}
 	return exitPartial
 }
@@ -183,6 +195,9 @@ func hintFor(err error) string {
 	if e, ok := errors.AsType[*apply.PreflightError](err); ok {
 		return overrideHint(e)
 	}
+	if e, ok := errors.AsType[*ingest.LeftError](err); ok {
+		return importHint(e)
+	}
 	switch {
 	case is[*lock.HeldError](err):
 		return "wait until the other operator is done; --break-lock takes over from one that hangs"
@@ -198,6 +213,13 @@ func hintFor(err error) string {
 		return "see whether the server runs there, and whether this host may connect to it"
 	}
 	return ""
+}
+
+func importHint(e *ingest.LeftError) string {
+	if e.Totals.Existing > 0 {
+		return "the same command with --replace overwrites the cluster's values; delete the wrong value on either side to decide for single keys"
+	}
+	return "the same command again tries those once more that failed"
 }
 
 // busHint comes before any other: nothing helps until the nodes reach each other.

@@ -86,12 +86,12 @@ func newRoot(app *App) *cobra.Command {
 	)
 	root.AddCommand(
 		newCreateCmd(app, nil), newReshardCmd(app, nil), newResumeCmd(app, nil),
-		newRebalanceCmd(app, nil), newDrainCmd(app, nil),
+		newRebalanceCmd(app, nil), newDrainCmd(app, nil), newImportCmd(app, nil),
 		newPlanCmd(app), newApplyCmd(app, nil), newUndoCmd(app, nil), newStatusCmd(app, nil),
 		newCheckCmd(app, nil), newExplainCmd(app), newInfoCmd(app, nil),
 		newAddNodeCmd(app, nil), newDelNodeCmd(app, nil),
 		newReplicateCmd(app, nil), newFailoverCmd(app, nil), newForgetCmd(app, nil),
-		newCallCmd(app, nil), newLabCmd(app), newKeySlotCmd(app), newVersionCmd(app), newCompletionCmd(),
+		newCallCmd(app, nil), newSetTimeoutCmd(app, nil), newLabCmd(app), newKeySlotCmd(app), newVersionCmd(app), newCompletionCmd(),
 	)
 	app.completeFlags(root)
 	return root
