@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -160,6 +161,15 @@ func (o *moveOptions) unfit(s cluster.State, seed cluster.Addr) error {
 	if slices.Contains(o.override, overrideHealth) {
 		return nil
 	}
+	err := unfit(s, seed)
+	if e, ok := errors.AsType[*hintError](err); ok {
+		e.hint += "; --override health goes ahead all the same"
+	}
+	return err
+}
+
+// unfit is the error of a cluster that must not be changed as it is.
+func unfit(s cluster.State, seed cluster.Addr) error {
 	var reasons []string
 	for _, f := range health.Blocking(health.Check(s)) {
 		reasons = append(reasons, string(f.Code)+": "+f.Summary)
@@ -167,7 +177,7 @@ func (o *moveOptions) unfit(s cluster.State, seed cluster.Addr) error {
 	if reasons == nil {
 		return nil
 	}
-	return &hintError{&unfitError{reasons}, "trib check " + seed.String() + " shows what to do about it; --override health goes ahead all the same"}
+	return &hintError{&unfitError{reasons}, "trib check " + seed.String() + " shows what to do about it"}
 }
 
 func newUndoCmd(app *App, run func(context.Context, *planOptions) error) *cobra.Command {

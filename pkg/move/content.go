@@ -18,18 +18,18 @@ type layout struct {
 	group int            // so many replies belong together, and the groups come in no order; 0 where they do
 }
 
-// layouts are those of the serialised forms of which one reading shows all. It
-// does not for streams, which have consumer groups, and for hashes whose fields
-// expire.
+// layouts are those of the types of which one reading shows all. It does not for
+// streams, which have consumer groups.
 var layouts = []struct {
 	layout
-	forms []byte // first bytes of a DUMP
+	kind  string // as TYPE says
+	forms []byte // first bytes of a DUMP; not those of hashes whose fields expire
 }{
-	{layout{driver.Command{"GET"}, 0}, []byte{0}},
-	{layout{driver.Command{"LRANGE", "0", "-1"}, 0}, []byte{1, 10, 14, 18}},
-	{layout{driver.Command{"SMEMBERS"}, 1}, []byte{2, 11, 20}},
-	{layout{driver.Command{"ZRANGE", "0", "-1", "WITHSCORES"}, 0}, []byte{5, 12, 17}},
-	{layout{driver.Command{"HGETALL"}, 2}, []byte{4, 13, 16}},
+	{layout{driver.Command{"GET"}, 0}, "string", []byte{0}},
+	{layout{driver.Command{"LRANGE", "0", "-1"}, 0}, "list", []byte{1, 10, 14, 18}},
+	{layout{driver.Command{"SMEMBERS"}, 1}, "set", []byte{2, 11, 20}},
+	{layout{driver.Command{"ZRANGE", "0", "-1", "WITHSCORES"}, 0}, "zset", []byte{5, 12, 17}},
+	{layout{driver.Command{"HGETALL"}, 2}, "hash", []byte{4, 13, 16}},
 }
 
 // layoutOf finds how two values can be compared by reading both.
@@ -77,17 +77,14 @@ func (m *mover) content(ctx context.Context, e *end, db int, before, read driver
 		return nil, err
 	}
 	last := replies[len(replies)-1]
-	if driver.HasCode(last.Err, "ASK") || last.Err == nil && last.Value == nil {
+	if driver.HasCode(last.Err, "ASK") {
 		return nil, nil
 	}
-	if text, err := last.Text(); err == nil {
-		return []string{text}, nil
-	}
-	parts, err := last.Strings()
+	value, err := parts(last)
 	if err != nil {
 		return nil, fmt.Errorf("%s: reading a value: %w", e.addr, err)
 	}
-	return parts, nil
+	return value, nil
 }
 
 // arranged is a value's content in the same order on every server.
