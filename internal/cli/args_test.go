@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -214,4 +215,50 @@ func TestReshardNamesSlots(t *testing.T) {
 	if diff := cmp.Diff([]string{"a,b", ""}, o.keys); diff != "" {
 		t.Errorf("keys (-want +got):\n%s", diff)
 	}
+}
+
+// TestInvocationForms promises every form in which the old tools are called: the
+// options before, between and behind, names of both vocabularies, options that
+// the command has no use for.
+func TestInvocationForms(t *testing.T) {
+	for _, tt := range []struct{ old, now string }{
+		{"--cluster-yes --cluster check h:1", "check h:1"},
+		{"--cluster check h 1 --cluster-search-multiple-owners --cluster-timeout 5", "check h:1"},
+		{"CHECK h:1", "check h:1"},
+		{"check --verbose h:1", "check h:1"},
+		{"-4 --cluster-yes --cluster create h:1 h:2", "create h:1 h:2 --yes"},
+		{"--cluster create --cluster-replicas 1 h:1@10001 h:2 -6", "create h:1 h:2 --replicas 1"},
+		{"create --replicas 1 h:1 h:2", "create h:1 h:2 --replicas 1"},
+		{"--cluster info h 1 --cluster-pipeline 3 --cluster-yes", "info h:1"},
+		{"info h:1 --cluster-replace", "info h:1"},
+		{"--cluster reshard h:1 --cluster-from a --cluster-to b --cluster-slots 3 --cluster-yes --cluster-replace", "reshard h:1 --from a --to b --slots 3 --yes"},
+		{"reshard --from a --to b --slots 3 --yes --timeout 60000 --pipeline 10 h:1", "reshard h:1 --from a --to b --slots 3 --yes --timeout 1m --pipeline 10"},
+		{"--cluster rebalance h 1 --cluster-weight a=1 b=2 --cluster-use-empty-primaries", "rebalance h:1 --weight a=1 --weight b=2 --use-empty-masters"},
+		{"--cluster-threshold 1.5 --cluster rebalance h:1 --verbose", "rebalance h:1 --threshold 1.5"},
+		{"--cluster call h:1 config get x --cluster-only-primaries --cluster-yes", "call h:1 --only-masters config get x"},
+		{"call h:1 config get x", "call h:1 config get x"},
+	} {
+		want, got := parse(t, strings.Fields(tt.now)...), parse(t, strings.Fields(tt.old)...)
+		if fmt.Sprintf("%+v", got) != fmt.Sprintf("%+v", want) {
+			t.Errorf("%s:\n%+v, want\n%+v", tt.old, got, want)
+		}
+	}
+}
+
+// TestIdleOptions promises that an option that the command has no use for is
+// left out only where that cannot mislead.
+func TestIdleOptions(t *testing.T) {
+	for line, unknown := range map[string]string{
+		"--cluster reshard h:1 --cluster-simulate":  "--cluster-simulate",
+		"--cluster check h:1 --cluster-threshold 2": "--cluster-threshold",
+		"check h:1 --yes": "--yes",
+		"--cluster del-node h:1 a --cluster-weight a=1": "--cluster-weight",
+	} {
+		b := newBench(t)
+		b.want(b.runLine(line), exitUsage)
+		b.wantErr("unknown option " + unknown)
+	}
+	b := newBench(t)
+	b.want(b.runLine("--cluster reshard h:1 --cluster-timeout"), exitUsage)
+	b.wantErr("--cluster-timeout")
 }
