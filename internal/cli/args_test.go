@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/spf13/cobra"
 
+	"github.com/trib-dev/trib/internal/sim"
 	"github.com/trib-dev/trib/pkg/apply"
 	"github.com/trib-dev/trib/pkg/cluster"
 	"github.com/trib-dev/trib/pkg/plan"
@@ -178,7 +179,7 @@ func TestRebalanceSpellings(t *testing.T) {
 	for _, line := range [][]string{
 		{"--cluster", "rebalance", "h:1", "--cluster-weight", "a=1", "[::1]:7000=2.5", "--cluster-threshold", "5", "--cluster-use-empty-masters", "--cluster-simulate", "--cluster-pipeline", "7", "--cluster-timeout", "60000"},
 		{"--cluster-weight=a=1", "[::1]:7000=2.5", "--cluster-threshold=5", "--cluster-use-empty-primaries", "--cluster", "rebalance", "h:1", "--simulate", "--pipeline=7", "--timeout=60s"},
-		{"rebalance", "--weight", "a=1", "--weight", "[::1]:7000=2.5", "--threshold", "5.0", "--use-empty-masters", "--auto-weights", "--simulate", "--replace", "--timeout", "60000", "--pipeline", "7", "h:1"},
+		{"rebalance", "--weight", "a=1", "--weight", "[::1]:7000=2.5", "--threshold", "5.0", "--use-empty-masters", "--simulate", "--replace", "--timeout", "60000", "--pipeline", "7", "h:1"},
 	} {
 		if diff := cmp.Diff(want, parse(t, line...), cmp.AllowUnexported(rebalanceOptions{}, changeOptions{}, journalOptions{}, moveOptions{}, seed{}, weight{})); diff != "" {
 			t.Errorf("%v (-want +got):\n%s", line, diff)
@@ -261,4 +262,21 @@ func TestIdleOptions(t *testing.T) {
 	b := newBench(t)
 	b.want(b.runLine("--cluster reshard h:1 --cluster-timeout"), exitUsage)
 	b.wantErr("--cluster-timeout")
+}
+
+// TestAutoWeights promises that redis-trib's option weighs by memory, and that
+// named weights win.
+func TestAutoWeights(t *testing.T) {
+	onSim(t, sim.Options{}, func(t *testing.T, b *bench, c *sim.Cluster) {
+		c.Form(3, 0)
+		b.want(b.runLine("rebalance 127.0.0.1:7001 --auto-weights --simulate"), exitRefused)
+		b.wantErr("--auto-weights: 127.0.0.1:700", "tells neither maxmemory nor the memory of its host")
+		for addr, limit := range map[string]string{"127.0.0.1:7001": "200000000", "127.0.0.1:7002": "100000000", "127.0.0.1:7003": "100000000"} {
+			b.want(b.runLine("call "+addr+" --node "+addr+" config set maxmemory "+limit), exitOK)
+		}
+		b.want(b.runLine("rebalance 127.0.0.1:7001 --auto-weights --threshold 0 --simulate"), exitOK)
+		b.wantOut("Total weight = 3.00", "8192")
+		b.want(b.runLine("rebalance 127.0.0.1:7001 --auto-weights --weight 127.0.0.1:7001=0.75 --threshold 1 --simulate"), exitOK)
+		b.wantOut("No rebalancing needed")
+	})
 }
