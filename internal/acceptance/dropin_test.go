@@ -117,3 +117,31 @@ func words(t *testing.T, l *labtest.Lab, line string) []string {
 func masterID(t *testing.T, l *labtest.Lab, n *lab.Node) string {
 	return l.Text(t, n, "CLUSTER", "MYID")
 }
+
+// TestOnlyYesIsYes: at the end of input, and after any other word, every command
+// that asks leaves the cluster as it is; a bare yes without an end of line will do.
+func TestOnlyYesIsYes(t *testing.T) {
+	t.Parallel()
+	c := labtest.Form(t, labtest.Start(t, labtest.Options{Nodes: 5}), 3, 1)
+	seed, fresh := c.Masters[0].Addr(), c.Nodes()[4].Addr()
+	for _, line := range []string{
+		"reshard " + seed + " --from all --to " + seed + " --slots 5", "rebalance " + seed + " --weight " + seed + "=2",
+		"drain " + seed + " " + seed, "add-node " + fresh + " " + seed, "del-node " + seed + " " + c.Replicas[0].ID,
+		"replicate " + seed + " " + c.Replicas[0].ID + " " + c.Masters[1].ID, "failover " + seed + " " + c.Replicas[0].ID,
+	} {
+		for _, stdin := range []string{"", "no\n", "y", "\x04", "yes please\n"} {
+			how{stdin: stdin}.run(t, strings.Fields(line)...).exit(t, 1)
+		}
+	}
+	p := look(t, c.Lab, c.Nodes()[4])
+	if faults := p.faults(); faults != nil {
+		t.Fatalf("the cluster has changed:\n%s", strings.Join(faults, "\n"))
+	}
+	for i, n := range p.counts(c.Masters[0].Addr(), c.Masters[1].Addr(), c.Masters[2].Addr()) {
+		if m := c.Masters[i]; n != m.Last-m.First+1 {
+			t.Errorf("%s has %d slots", m.Addr(), n)
+		}
+	}
+	how{stdin: "yes"}.run(t, "reshard", seed, "--from", c.Masters[1].ID, "--to", seed, "--slots", "5").done(t)
+	between(t, "slots that came", look(t, c.Lab, c.Nodes()[4]).counts(seed)[0], 5466, 5466)
+}
