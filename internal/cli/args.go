@@ -20,8 +20,11 @@ func normalize(_ *pflag.FlagSet, name string) pflag.NormalizedName {
 		words[i] = presentName(word)
 	}
 	joined := strings.Join(words, "-")
-	if joined == "tls-server-name" {
+	switch joined {
+	case "tls-server-name":
 		joined = "sni"
+	case "masters-id": // valkey-cli's help says so, though it does not take it
+		joined = "master-id"
 	}
 	return pflag.NormalizedName(joined)
 }
@@ -59,7 +62,33 @@ func arrange(root *cobra.Command, args []string) ([]string, error) {
 		}
 		args = args[n:]
 	}
-	return slices.Concat(a.path, a.rest, a.forwarded(args)), nil
+	return slices.Concat(a.path, a.wanted(), a.rest, a.forwarded(args)), nil
+}
+
+// isIdle reports whether an option is one of those that redis-cli takes with
+// every command, used or not, and that do no harm where they mean nothing.
+// --cluster-simulate is not: who asks for it must not be answered by a change.
+func isIdle(arg string) bool {
+	if !strings.HasPrefix(arg, "--cluster-") {
+		return false
+	}
+	name, _, _ := strings.Cut(arg[2:], "=")
+	switch normalize(nil, name) {
+	case "yes", "timeout", "pipeline", "replace", "search-multiple-owners":
+		return true
+	}
+	return false
+}
+
+// wanted are the idle options that mean something to the command.
+func (a *arranger) wanted() (args []string) {
+	for _, option := range a.idle {
+		name, _, _ := strings.Cut(option[0][2:], "=")
+		if a.command.Flags().Lookup(name) != nil {
+			args = append(args, option...)
+		}
+	}
+	return args
 }
 
 // forwards marks a command that passes its words on to a server.
@@ -109,7 +138,8 @@ type arranger struct {
 	command *cobra.Command // found so far
 	path    []string       // that leads to it
 	rest    []string
-	words   []string // of a command that forwards them
+	idle    [][]string // options that the command may not have
+	words   []string   // of a command that forwards them
 }
 
 // take sorts the next option with its value, or the next word, and returns how
@@ -125,6 +155,10 @@ func (a *arranger) take(args []string) (int, error) {
 		n, known := a.width(arg)
 		if !known && !a.command.HasParent() && !asksForHelp(arg) {
 			return 0, usage("unknown option %s before the command", optionName(arg))
+		}
+		if known && n <= len(args) && isIdle(arg) {
+			a.idle = append(a.idle, args[:n])
+			return n, nil
 		}
 		n = min(n, len(args))
 		a.rest = append(a.rest, args[:n]...)
@@ -153,8 +187,8 @@ func (a *arranger) takeMore(option string, args []string) int {
 
 func (a *arranger) word(arg string) error {
 	for _, c := range a.command.Commands() {
-		if c.Name() == arg || c.HasAlias(arg) {
-			a.command, a.path = c, append(a.path, arg)
+		if strings.EqualFold(c.Name(), arg) || c.HasAlias(arg) { // redis-trib does not mind the case
+			a.command, a.path = c, append(a.path, c.Name())
 			return nil
 		}
 	}

@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -10,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/spf13/cobra"
 
+	"github.com/trib-dev/trib/internal/sim"
 	"github.com/trib-dev/trib/pkg/apply"
 	"github.com/trib-dev/trib/pkg/cluster"
 	"github.com/trib-dev/trib/pkg/plan"
@@ -201,7 +203,7 @@ func TestRebalanceSpellings(t *testing.T) {
 	for _, line := range [][]string{
 		{"--cluster", "rebalance", "h:1", "--cluster-weight", "a=1", "[::1]:7000=2.5", "--cluster-threshold", "5", "--cluster-use-empty-masters", "--cluster-simulate", "--cluster-pipeline", "7", "--cluster-timeout", "60000"},
 		{"--cluster-weight=a=1", "[::1]:7000=2.5", "--cluster-threshold=5", "--cluster-use-empty-primaries", "--cluster", "rebalance", "h:1", "--simulate", "--pipeline=7", "--timeout=60s"},
-		{"rebalance", "--weight", "a=1", "--weight", "[::1]:7000=2.5", "--threshold", "5.0", "--use-empty-masters", "--auto-weights", "--simulate", "--replace", "--timeout", "60000", "--pipeline", "7", "h:1"},
+		{"rebalance", "--weight", "a=1", "--weight", "[::1]:7000=2.5", "--threshold", "5.0", "--use-empty-masters", "--simulate", "--replace", "--timeout", "60000", "--pipeline", "7", "h:1"},
 	} {
 		if diff := cmp.Diff(want, parse(t, line...), cmp.AllowUnexported(rebalanceOptions{}, changeOptions{}, journalOptions{}, moveOptions{}, seed{}, weight{})); diff != "" {
 			t.Errorf("%v (-want +got):\n%s", line, diff)
@@ -238,4 +240,67 @@ func TestReshardNamesSlots(t *testing.T) {
 	if diff := cmp.Diff([]string{"a,b", ""}, o.keys); diff != "" {
 		t.Errorf("keys (-want +got):\n%s", diff)
 	}
+}
+
+// TestInvocationForms promises every form in which the old tools are called: the
+// options before, between and behind, names of both vocabularies, options that
+// the command has no use for.
+func TestInvocationForms(t *testing.T) {
+	for _, tt := range []struct{ old, now string }{
+		{"--cluster-yes --cluster check h:1", "check h:1"},
+		{"--cluster check h 1 --cluster-search-multiple-owners --cluster-timeout 5", "check h:1"},
+		{"CHECK h:1", "check h:1"},
+		{"check --verbose h:1", "check h:1"},
+		{"-4 --cluster-yes --cluster create h:1 h:2", "create h:1 h:2 --yes"},
+		{"--cluster create --cluster-replicas 1 h:1@10001 h:2 -6", "create h:1 h:2 --replicas 1"},
+		{"create --replicas 1 h:1 h:2", "create h:1 h:2 --replicas 1"},
+		{"--cluster info h 1 --cluster-pipeline 3 --cluster-yes", "info h:1"},
+		{"info h:1 --cluster-replace", "info h:1"},
+		{"--cluster reshard h:1 --cluster-from a --cluster-to b --cluster-slots 3 --cluster-yes --cluster-replace", "reshard h:1 --from a --to b --slots 3 --yes"},
+		{"reshard --from a --to b --slots 3 --yes --timeout 60000 --pipeline 10 h:1", "reshard h:1 --from a --to b --slots 3 --yes --timeout 1m --pipeline 10"},
+		{"--cluster rebalance h 1 --cluster-weight a=1 b=2 --cluster-use-empty-primaries", "rebalance h:1 --weight a=1 --weight b=2 --use-empty-masters"},
+		{"--cluster-threshold 1.5 --cluster rebalance h:1 --verbose", "rebalance h:1 --threshold 1.5"},
+		{"--cluster call h:1 config get x --cluster-only-primaries --cluster-yes", "call h:1 --only-masters config get x"},
+		{"call h:1 config get x", "call h:1 config get x"},
+	} {
+		want, got := parse(t, strings.Fields(tt.now)...), parse(t, strings.Fields(tt.old)...)
+		if fmt.Sprintf("%+v", got) != fmt.Sprintf("%+v", want) {
+			t.Errorf("%s:\n%+v, want\n%+v", tt.old, got, want)
+		}
+	}
+}
+
+// TestIdleOptions promises that an option that the command has no use for is
+// left out only where that cannot mislead.
+func TestIdleOptions(t *testing.T) {
+	for line, unknown := range map[string]string{
+		"--cluster reshard h:1 --cluster-simulate":  "--cluster-simulate",
+		"--cluster check h:1 --cluster-threshold 2": "--cluster-threshold",
+		"check h:1 --yes": "--yes",
+		"--cluster del-node h:1 a --cluster-weight a=1": "--cluster-weight",
+	} {
+		b := newBench(t)
+		b.want(b.runLine(line), exitUsage)
+		b.wantErr("unknown option " + unknown)
+	}
+	b := newBench(t)
+	b.want(b.runLine("--cluster reshard h:1 --cluster-timeout"), exitUsage)
+	b.wantErr("--cluster-timeout")
+}
+
+// TestAutoWeights promises that redis-trib's option weighs by memory, and that
+// named weights win.
+func TestAutoWeights(t *testing.T) {
+	onSim(t, sim.Options{}, func(t *testing.T, b *bench, c *sim.Cluster) {
+		c.Form(3, 0)
+		b.want(b.runLine("rebalance 127.0.0.1:7001 --auto-weights --simulate"), exitRefused)
+		b.wantErr("--auto-weights: 127.0.0.1:700", "tells neither maxmemory nor the memory of its host")
+		for addr, limit := range map[string]string{"127.0.0.1:7001": "200000000", "127.0.0.1:7002": "100000000", "127.0.0.1:7003": "100000000"} {
+			b.want(b.runLine("call "+addr+" --node "+addr+" config set maxmemory "+limit), exitOK)
+		}
+		b.want(b.runLine("rebalance 127.0.0.1:7001 --auto-weights --threshold 0 --simulate"), exitOK)
+		b.wantOut("Total weight = 3.00", "8192")
+		b.want(b.runLine("rebalance 127.0.0.1:7001 --auto-weights --weight 127.0.0.1:7001=0.75 --threshold 1 --simulate"), exitOK)
+		b.wantOut("No rebalancing needed")
+	})
 }

@@ -34,6 +34,8 @@ type connectOptions struct {
 	tls     bool
 	files   config.TLS
 	timeout time.Duration
+	ipv4    bool
+	ipv6    bool
 }
 
 // connectLimit is far more than anybody waits for one node.
@@ -41,6 +43,8 @@ const connectLimit = 10 * time.Minute
 
 func (o *connectOptions) addFlags(f *pflag.FlagSet) {
 	f.VarP(span{&o.timeout, time.Second}, "connect-timeout", "t", "until a node has answered the greeting (default 2s)")
+	f.BoolVarP(&o.ipv4, "ipv4", "4", false, "take the IPv4 address of a name that has both kinds")
+	f.BoolVarP(&o.ipv6, "ipv6", "6", false, "take the IPv6 address")
 	f.BoolVar(&o.tls, "tls", false, "encrypt every connection (also: rediss://)")
 	f.StringVar(&o.files.CACert, "cacert", "", "trust the authorities in `FILE`, instead of the system's")
 	f.StringVar(&o.files.CACertDir, "cacertdir", "", "trust those in the files of `DIR`")
@@ -48,6 +52,17 @@ func (o *connectOptions) addFlags(f *pflag.FlagSet) {
 	f.StringVar(&o.files.Key, "key", "", "the key of --cert is in `FILE`")
 	f.StringVar(&o.files.Name, "sni", "", "every node proves to be `NAME`, instead of the host it is dialled by")
 	f.BoolVar(&o.files.Insecure, "insecure", false, "believe any certificate: whoever stands between reads and changes everything")
+}
+
+// network is the kind of address to prefer; none where both are asked for.
+func (o *connectOptions) network() string {
+	switch {
+	case o.ipv4 == o.ipv6:
+		return ""
+	case o.ipv4:
+		return "tcp4"
+	}
+	return "tcp6"
 }
 
 // encryption is nil where connections are plain. wanted says that an address
@@ -91,7 +106,7 @@ func (app *App) access(given config.Credentials) (access, error) {
 	if err != nil {
 		return access{}, err
 	}
-	dialer := app.NewDialer(config.Connection{Credentials: c, Encryption: encryption, Timeout: app.global.connect.timeout})
+	dialer := app.NewDialer(config.Connection{Credentials: c, Encryption: encryption, Timeout: app.global.connect.timeout, Network: app.global.connect.network()})
 	return access{redacting{dialer, c.Password}, c, encryption != nil}, nil
 }
 

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"net"
 	"strings"
 	"testing"
 	"time"
@@ -81,5 +82,32 @@ func TestKeysMoveOverTheSameKindOfPort(t *testing.T) {
 				t.Error("nobody was asked")
 			}
 		})
+	}
+}
+
+// -4 and -6 choose among the addresses of a name, and keep nobody from a node
+// that has only the other kind.
+func TestAddressFamily(t *testing.T) {
+	for line, want := range map[string]string{
+		"check h:1": "", "-4 --cluster check h:1": "tcp4", "check h:1 -6": "tcp6", "info h:1 -4 -6": "", "call h:1 ping --ipv6": "tcp6",
+	} {
+		b := newBench(t)
+		b.dialer = parrot{}
+		b.runLine(line)
+		if got := b.connections[0].Network; got != want {
+			t.Errorf("%s: %q, want %q", line, got, want)
+		}
+	}
+	l, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	for _, network := range []string{"tcp4", "tcp6"} {
+		c, err := preferring(network)(t.Context(), "tcp", l.Addr().String())
+		if err != nil {
+			t.Fatalf("%s: %v", network, err)
+		}
+		c.Close()
 	}
 }

@@ -19,6 +19,7 @@ type rebalanceOptions struct {
 	weights         []weight
 	threshold       plan.Decimal
 	useEmptyMasters bool
+	autoWeights     bool
 	exclude         []string
 	maxSlots        int
 }
@@ -35,7 +36,9 @@ func newRebalanceCmd(app *App, run func(context.Context, *rebalanceOptions) erro
 		Long: `Moves as few slots as bring every master within the threshold of its share, by
 weight, of the slots; with --threshold 0 every share is exact. No node both
 gives and gets. Masters without slots take part with --use-empty-masters, or
-where they have a weight. A rebalance that was interrupted is finished by
+where they have a weight. With --auto-weights a share is as large as the
+memory that a master may use, beside the mean of all; --weight still decides
+for those it names. A rebalance that was interrupted is finished by
 running it again; trib resume only finishes what is open.` +
 			exitCodes(exitRefused, exitUsage, exitUnhealthy, exitStale, exitPartial, exitConflict, exitNoSeed, exitInterrupted),
 		Example: `  trib rebalance 10.0.0.1:7000 --use-empty-masters --dry-run
@@ -64,12 +67,11 @@ func (o *rebalanceOptions) addFlags(cmd *cobra.Command) {
 	f.Var(number{&o.maxSlots, 1, cluster.SlotCount}, "max-slots", "move at most so many slots, 1 to 16384")
 	f.BoolVar(&o.dryRun, "simulate", false, "as --dry-run")
 	f.MarkHidden("simulate")
-	// What these options of redis-cli and redis-trib ask for: keys on both sides
-	// are compared in any case, and weights are not made up.
+	f.BoolVar(&o.autoWeights, "auto-weights", false, "weigh the masters by maxmemory, or else the memory of their host")
+	// What redis-cli's option asks for is done anyway: keys on both sides are
+	// compared.
 	f.Bool("replace", false, "")
 	f.MarkHidden("replace")
-	f.Bool("auto-weights", false, "")
-	f.MarkHidden("auto-weights")
 }
 
 func (o *rebalanceOptions) complete(args []string) (err error) {
@@ -134,19 +136,28 @@ func (o *rebalanceOptions) resolve(s cluster.State) (plan.RebalanceOptions, erro
 		Threshold: o.threshold, UseEmptyMasters: o.useEmptyMasters, MaxSlots: o.maxSlots,
 		Weights: make(map[cluster.NodeID]plan.Decimal),
 	}
+	var err error
+	if wish.Exclude, err = findAll(s, "--exclude", o.exclude); err != nil {
+		return wish, err
+	}
+	if o.autoWeights {
+		if wish.Weights, err = plan.MemoryWeights(s, wish); err != nil {
+			return wish, fmt.Errorf("--auto-weights: %w", err)
+		}
+	}
+	named := make(map[cluster.NodeID]bool)
 	for _, w := range o.weights {
 		m, err := s.Find(w.node)
 		if err != nil {
 			return wish, fmt.Errorf("--weight: %w", err)
 		}
-		if _, twice := wish.Weights[m.ID]; twice {
+		if named[m.ID] {
 			return wish, fmt.Errorf("--weight: %s is named twice", m.Addr)
 		}
+		named[m.ID] = true
 		wish.Weights[m.ID] = w.value
 	}
-	var err error
-	wish.Exclude, err = findAll(s, "--exclude", o.exclude)
-	return wish, err
+	return wish, nil
 }
 
 // findAll finds the nodes that a flag names.

@@ -31,6 +31,8 @@ func (o *globalOptions) addFlags(f *pflag.FlagSet) {
 	f.BoolVar(&o.askPass, "askpass", false, "ask for the password")
 	f.BoolVar(&o.noAuthWarning, "no-auth-warning", false, "do not warn of a password on the command line")
 	o.connect.addFlags(f)
+	f.Bool("verbose", false, "") // of redis-trib; the plan says what it said
+	f.MarkHidden("verbose")
 }
 
 func (o *globalOptions) addOutputFlags(f *pflag.FlagSet) {

@@ -15,6 +15,7 @@ type Connection struct {
 	Credentials
 	Encryption *tls.Config   // nil for none
 	Timeout    time.Duration // until a node has answered the greeting; 0 for the driver's own
+	Network    string        // "tcp4" or "tcp6" where a name has both kinds of address; "" for either
 }
 
 // TLS is what the command line says of encryption.

@@ -39,6 +39,7 @@ type Member struct {
 	SlotKeys    map[int]int64 // keys by slot, all databases; a slot that was not counted is absent
 
 	MaxMemory       int64             // bytes; 0 where there is no limit, or it could not be read
+	HostMemory      int64             // bytes that its host has; 0 where it does not say
 	MaxMemoryPolicy string            // what happens at the limit, e.g. "noeviction"
 	Config          map[string]string // settings that nodes should share, as far as they could be read
 }

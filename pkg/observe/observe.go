@@ -205,6 +205,7 @@ func readInfo(m *cluster.Member, r driver.Reply) error {
 	m.Functions, _ = info.Int("number_of_functions") // absent before Redis 7.0
 	m.UsedMemory, _ = info.Int("used_memory")
 	m.MaxMemory, _ = info.Int("maxmemory")
+	m.HostMemory, _ = info.Int("total_system_memory")
 	m.MaxMemoryPolicy = info["maxmemory_policy"]
 	m.Zone = info["availability_zone"]
 	m.Config = settingsIn(info)
