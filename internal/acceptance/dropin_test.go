@@ -33,7 +33,7 @@ func TestSevenSteps(t *testing.T) {
 		t.Errorf("the cluster is not whole:\n%s", strings.Join(faults, "\n"))
 	}
 	for _, n := range p.counts(addrs(l)[:3]...) {
-		between(t, "slots of a master in the end", n, 5407, 5516)
+		within(t, "slots of a master in the end", n, 5407, 5516)
 	}
 }
 
@@ -143,5 +143,5 @@ func TestOnlyYesIsYes(t *testing.T) {
 		}
 	}
 	how{stdin: "yes"}.run(t, "reshard", seed, "--from", c.Masters[1].ID, "--to", seed, "--slots", "5").done(t)
-	between(t, "slots that came", look(t, c.Lab, c.Nodes()[4]).counts(seed)[0], 5466, 5466)
+	within(t, "slots that came", look(t, c.Lab, c.Nodes()[4]).counts(seed)[0], 5466, 5466)
 }
