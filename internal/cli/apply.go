@@ -136,7 +136,7 @@ func (app *App) admit(p plan.Plan, s cluster.State) error {
 	if stale := staleness(p, s); stale != nil {
 		return &hintError{&apply.StaleError{Reasons: stale}, "make a new plan: it is made from what the cluster is now"}
 	}
-	if p.Kind == plan.KindCreate || p.Kind == plan.KindResume {
+	if p.Kind == plan.KindCreate || p.Kind == plan.KindResume || p.Kind == plan.KindFix {
 		return nil
 	}
 	return unfit(s, p.Nodes[0].Addr)

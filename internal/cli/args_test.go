@@ -46,6 +46,7 @@ func parsers(app *App, got *any) []*cobra.Command {
 		newCallCmd(app, func(_ context.Context, o *callOptions) error { *got = *o; return errSeen }),
 		newRebalanceCmd(app, func(_ context.Context, o *rebalanceOptions) error { *got = *o; return errSeen }),
 		newDrainCmd(app, func(_ context.Context, o *drainOptions) error { *got = *o; return errSeen }),
+		newFixCmd(app, func(_ context.Context, o *fixOptions) error { *got = *o; return errSeen }),
 		newResumeCmd(app, func(_ context.Context, o *resumeOptions) error { *got = *o; return errSeen }),
 	}
 }

@@ -119,6 +119,9 @@ func exitCode(err error) int {
 		return exitConflict
 	case is[*apply.PartialError](err):
 		return exitPartial
+	case is[*undecidedError](err):
+		e, _ := errors.AsType[*undecidedError](err)
+		return e.code()
 	case is[*callError](err):
 		return callCode(err)
 	case errors.Is(err, errInterrupted), errors.Is(err, prompt.ErrInterrupted), errors.Is(err, context.Canceled):
@@ -173,6 +176,9 @@ func hintFor(err error) string {
 	}
 	if is[*move.BigKeysError](err) {
 		return hintBigKeys
+	}
+	if e, ok := errors.AsType[*undecidedError](err); ok {
+		return e.hint()
 	}
 	if is[*apply.PartialError](err) {
 		return hintPartial
