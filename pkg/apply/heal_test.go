@@ -6,6 +6,7 @@ import (
 	"slices"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/trib-dev/trib/internal/sim"
 	"github.com/trib-dev/trib/pkg/apply"
@@ -38,8 +39,8 @@ func (b *broken) raw(t *testing.T, node int, words ...string) {
 	}
 }
 
-func newBroken(server string) *broken {
-	c := sim.New(sim.Options{Server: servers[server]})
+func newBroken(server string, gossip time.Duration) *broken {
+	c := sim.New(sim.Options{Server: servers[server], GossipDelay: gossip})
 	b := &broken{c: c, nodes: c.Form(3, 0), model: sim.NewModel()}
 	client := c.Client()
 	for slot := range movedSlots {
@@ -70,8 +71,7 @@ func (b *broken) stray(t *testing.T, n int) {
 	}
 }
 
-// damages are what is done to a cluster, and whether its repair may need the
-// decision about foreign keys once it was killed.
+// damages are what is done to a cluster.
 var damages = []struct {
 	name string
 	do   func(t *testing.T, b *broken)
@@ -128,7 +128,7 @@ func TestHeal(t *testing.T) {
 		for server := range servers {
 			t.Run(damage.name+"/"+server, func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
-					b := newBroken(server)
+					b := newBroken(server, 0)
 					damage.do(t, b)
 					if steps, left, err := b.heal(t.Context(), b.c.Dialer(), plan.HealOptions{}); steps == 0 || left != nil || err != nil {
 						t.Fatalf("%d steps, %v, %v\n%q", steps, left, err, b.c.Trace())
@@ -153,7 +153,7 @@ func TestHealKilled(t *testing.T) {
 				for at, reached := 1, true; reached; at++ {
 					for _, outcome := range []sim.Outcome{sim.DropBefore, sim.DropReply} {
 						synctest.Test(t, func(t *testing.T) {
-							b := newBroken(server)
+							b := newBroken(server, 0)
 							damage.do(t, b)
 							if reached = b.killedAt(t, at, outcome); !reached {
 								return
@@ -201,4 +201,33 @@ func (b *broken) killedAt(t *testing.T, at int, outcome sim.Outcome) (reached bo
 	b.c.Intercept(nil)
 	b.c.Settle()
 	return reached
+}
+
+// TestHealTwoClaimants repairs a second claim that nobody has heard of yet. It
+// has the higher epoch: the owner would delete its keys when it hears of it, so
+// there is nothing to repair once gossip was faster.
+func TestHealTwoClaimants(t *testing.T) {
+	for server := range servers {
+		t.Run(server, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b := newBroken(server, 10*time.Second)
+				b.stray(t, 10)
+				for _, node := range []int{0, 1} {
+					b.raw(t, node, "CLUSTER", "SETSLOT", "0", "STABLE")
+				}
+				b.raw(t, 1, "CLUSTER", "DELSLOTS", "0")
+				b.raw(t, 1, "CLUSTER", "ADDSLOTS", "0")
+				damage := len(b.c.Violations())
+				if _, left, err := b.heal(t.Context(), b.c.Dialer(), plan.HealOptions{}); left != nil || err != nil {
+					t.Fatalf("%v, %v\n%q", left, err, b.c.Trace())
+				}
+				if got := b.nodes[2].Owner(0); got != b.nodes[0].ID() {
+					t.Errorf("the owner is %s, and most masters believed %s", got, b.nodes[0].ID())
+				}
+				if problems := b.problems(t.Context()); len(problems) != damage {
+					t.Errorf("%q", problems)
+				}
+			})
+		})
+	}
 }
