@@ -78,6 +78,15 @@ func (w *wreck) intact(t *testing.T) {
 	}
 }
 
+func (w *wreck) wantValue(t *testing.T, key, want string) {
+	t.Helper()
+	client := w.Client()
+	defer client.Close()
+	if r := client.Do(t.Context(), key, "GET", key); fmt.Sprint(r.Reply) != want {
+		t.Errorf("%s: got %v, want %s", key, r, want)
+	}
+}
+
 // TestFix breaks slots in every way and repairs them at once; a second run finds
 // nothing to do.
 func TestFix(t *testing.T) {
@@ -105,7 +114,12 @@ func TestFix(t *testing.T) {
 				w.tell(t, m, "CLUSTER", "SETSLOT", "7", "STABLE")
 			}
 			trib(t, "fix", seed, "--yes").exit(t, 6).complains(t, "--foreign-keys adopt")
-			trib(t, "fix", seed, "--yes", "--foreign-keys", "adopt").done(t)
+			disputed := w.keys[7][3]
+			w.tell(t, w.Masters[0], "SET", disputed, "newer")
+			trib(t, "fix", seed, "--yes", "--foreign-keys", "adopt").exit(t, 6).complains(t, disputed)
+			trib(t, "fix", seed, "--yes", "--foreign-keys", "adopt", "--conflict", "target").done(t)
+			w.wantValue(t, disputed, "newer")
+			w.tell(t, w.Masters[0], "SET", disputed, "value of "+disputed)
 			w.intact(t)
 			trib(t, "fix", seed, "--yes").done(t, "nothing to fix")
 		})
