@@ -139,7 +139,7 @@ func (o *moveOptions) admit(p plan.Plan, s cluster.State) error {
 		return &hintError{&apply.StaleError{Reasons: stale}, "make a new plan: it is made from what the cluster is now"}
 	}
 	moves := slices.ContainsFunc(p.Steps, func(s plan.Step) bool { return s.Action == plan.MoveSlots })
-	if p.Kind == plan.KindResume || !moves {
+	if p.Kind == plan.KindResume || p.Kind == plan.KindFix || !moves {
 		return nil
 	}
 	return o.unfit(s, p.Nodes[0].Addr)

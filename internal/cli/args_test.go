@@ -50,6 +50,7 @@ func parsers(app *App, got *any) []*cobra.Command {
 		newDrainCmd(app, func(_ context.Context, o *drainOptions) error { *got = *o; return errSeen }),
 		newImportCmd(app, func(_ context.Context, o *importOptions) error { *got = *o; return errSeen }),
 		newSetTimeoutCmd(app, func(_ context.Context, o *setTimeoutOptions) error { *got = *o; return errSeen }),
+		newFixCmd(app, func(_ context.Context, o *fixOptions) error { *got = *o; return errSeen }),
 		newResumeCmd(app, func(_ context.Context, o *resumeOptions) error { *got = *o; return errSeen }),
 	}
 }

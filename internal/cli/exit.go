@@ -120,6 +120,9 @@ func exitCode(err error) int {
 		return exitConflict
 	case is[*apply.PartialError](err):
 		return exitPartial
+	case is[*undecidedError](err):
+		e, _ := errors.AsType[*undecidedError](err)
+		return e.code()
 	case is[*callError](err):
 		return callCode(err)
 	case is[*ingest.StoppedError](err), is[*ingest.LeftError](err):
@@ -185,6 +188,9 @@ func hintFor(err error) string {
 	}
 	if is[*move.BigKeysError](err) {
 		return hintBigKeys
+	}
+	if e, ok := errors.AsType[*undecidedError](err); ok {
+		return e.hint()
 	}
 	if is[*apply.PartialError](err) {
 		return hintPartial

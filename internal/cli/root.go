@@ -90,7 +90,7 @@ func newRoot(app *App) *cobra.Command {
 		newCreateCmd(app, nil), newReshardCmd(app, nil), newResumeCmd(app, nil),
 		newRebalanceCmd(app, nil), newDrainCmd(app, nil), newImportCmd(app, nil),
 		newPlanCmd(app), newApplyCmd(app, nil), newUndoCmd(app, nil), newStatusCmd(app, nil),
-		newCheckCmd(app, nil), newExplainCmd(app), newInfoCmd(app, nil),
+		newCheckCmd(app, nil), newFixCmd(app, nil), newExplainCmd(app), newInfoCmd(app, nil),
 		newAddNodeCmd(app, nil), newDelNodeCmd(app, nil),
 		newReplicateCmd(app, nil), newFailoverCmd(app, nil), newForgetCmd(app, nil),
 		newCallCmd(app, nil), newSetTimeoutCmd(app, nil), newLabCmd(app), newKeySlotCmd(app), newVersionCmd(app), newCompletionCmd(),

@@ -195,11 +195,12 @@ func (r *runner) prepare(ctx context.Context) ([]int, error) {
 }
 
 // slotsToClose are the slots whose open state a step of the plan clears on m:
-// only where no keys are at stake, so these are counted.
+// only where no keys are at stake, so these are counted. So are those whose keys
+// it gathers from m.
 func (r *runner) slotsToClose(m cluster.Member) cluster.SlotSet {
 	var slots cluster.SlotSet
 	for _, step := range r.p.Steps {
-		if step.Action == plan.CloseSlots && step.Node == m.ID {
+		if step.Action == plan.CloseSlots && step.Node == m.ID || step.Action == plan.GatherKeys && step.From == m.ID {
 			slots = slots.Union(step.Slots)
 		}
 	}
@@ -306,6 +307,12 @@ func (r *runner) act(ctx context.Context, steps []int) error {
 		return r.form(ctx, steps)
 	case plan.CloseSlots:
 		return r.closeSlots(ctx, steps)
+	case plan.PinSlots:
+		return r.pinSlots(ctx, steps)
+	case plan.ClaimSlots:
+		return r.claimSlots(ctx, steps)
+	case plan.GatherKeys:
+		return r.gatherKeys(ctx, steps)
 	}
 	return fmt.Errorf("unknown action %q", r.p.Steps[steps[0]].Action)
 }

@@ -79,6 +79,7 @@ type mover struct {
 	ours     map[int]bool // slots that this process opened, see REPLACE
 	openers  identity     // the source on which it did
 	gathers  bool         // the source does not own the slots, see Gather
+	pinsOnly bool         // of gathering only the first step, see Pin
 	claimed  bool         // the target was told to claim the window in hand; the source has not confirmed it
 }
 

@@ -29,7 +29,23 @@ func Gather(ctx context.Context, d driver.Dialer, name string, from, to cluster.
 	m := c.newMover()
 	defer m.close()
 	m.gathers = true
-	for window := range slices.Chunk(slots.Slots(), c.o.Window) {
+	return m.each(ctx, slots)
+}
+
+// Pin lets from hold on to its keys of slots that it must not own: it gives up
+// what claim it has and imports them from to, whether to has claimed them yet or
+// not. From then on it loses no key when it hears of another owner.
+func Pin(ctx context.Context, d driver.Dialer, name string, from, to cluster.Member, slots cluster.SlotSet, o Options) error {
+	c := &classic{dialer: d, name: name, from: from, to: to, o: o.withDefaults(from), report: func(Progress) {}}
+	m := c.newMover()
+	defer m.close()
+	m.gathers, m.pinsOnly = true, true
+	return m.each(ctx, slots)
+}
+
+// each insists on every window of slots.
+func (m *mover) each(ctx context.Context, slots cluster.SlotSet) error {
+	for window := range slices.Chunk(slots.Slots(), m.o.Window) {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
@@ -44,6 +60,14 @@ func Gather(ctx context.Context, d driver.Dialer, name string, from, to cluster.
 func (m *mover) gather(ctx context.Context, slots []int) error {
 	if err := m.look(ctx); err != nil {
 		return err
+	}
+	if m.pinsOnly {
+		return m.pin(ctx, slots)
+	}
+	for _, slot := range slots {
+		if !m.dst.owns(slot) {
+			return fmt.Errorf("%s does not own slot %d", m.dst.addr, slot)
+		}
 	}
 	if err := m.pin(ctx, slots); err != nil {
 		return err
@@ -67,8 +91,7 @@ func (m *mover) gather(ctx context.Context, slots []int) error {
 	return m.unpin(ctx, slots)
 }
 
-// pin makes the holder import the slots, after it gave up its claim to them. The
-// owner's word is read first.
+// pin makes the holder import the slots, after it gave up its claim to them.
 func (m *mover) pin(ctx context.Context, slots []int) error {
 	if !m.src.seen.master {
 		return fmt.Errorf("%s is not a master: its keys are its master's", m.src.addr)
@@ -77,9 +100,6 @@ func (m *mover) pin(ctx context.Context, slots []int) error {
 	defer cancel()
 	var cmds []driver.Command
 	for _, slot := range slots {
-		if !m.dst.owns(slot) {
-			return fmt.Errorf("%s does not own slot %d", m.dst.addr, slot)
-		}
 		cmds = append(cmds, m.pinSlot(slot)...)
 	}
 	replies, err := m.src.do(ctx, append(cmds, driver.Cmd("CLUSTER", "NODES"))...)
@@ -104,7 +124,8 @@ func (m *mover) pin(ctx context.Context, slots []int) error {
 // owner for it in its view refuses everything, so it is told the owner last.
 func (m *mover) pinSlot(slot int) []driver.Command {
 	self := m.src.view.Self()
-	if self.Importing[slot] == m.dst.id && !m.src.owns(slot) {
+	seen, _ := m.src.view.Get(m.dst.id)
+	if self.Importing[slot] == m.dst.id && seen.Slots.Has(slot) {
 		return nil
 	}
 	number := strconv.Itoa(slot)

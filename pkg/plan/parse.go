@@ -16,7 +16,7 @@ import (
 // kinds are the kinds that a saved plan may have.
 var kinds = []Kind{
 	KindCreate, KindReshard, KindRebalance, KindDrain, KindResume, KindUndo,
-	KindAddNode, KindDelNode, KindReplicate, KindFailover, KindForget,
+	KindAddNode, KindDelNode, KindReplicate, KindFailover, KindForget, KindFix,
 }
 
 // forms are the fields that a step of each action has, beside the action; those
@@ -28,6 +28,9 @@ var forms = map[Action][]string{
 	Replicate:   {"node", "master"},
 	MoveSlots:   {"from", "to", "slots"},
 	CloseSlots:  {"node", "slots"},
+	PinSlots:    {"from", "to", "slots"},
+	ClaimSlots:  {"node", "slots"},
+	GatherKeys:  {"from", "to", "slots"},
 
 	Meet:          {"node"},
 	CopyFunctions: {"from", "node"},

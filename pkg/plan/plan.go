@@ -29,6 +29,7 @@ const (
 	KindForget    Kind = "forget"    // let all forget a node that is gone
 	KindRebalance Kind = "rebalance" // share the slots among the masters
 	KindDrain     Kind = "drain"     // move all slots off a node
+	KindFix       Kind = "fix"       // repair who owns which slot
 )
 
 // Plan is a list of steps, with what it relied on and what it will cost.
@@ -62,6 +63,9 @@ const (
 	Replicate   Action = "replicate"    // Node, Master: make a node without slots a replica
 	MoveSlots   Action = "move-slots"   // From, To, Slots: with their keys, under traffic
 	CloseSlots  Action = "close-slots"  // Node, Slots: clear open states that no longer mean anything
+	PinSlots    Action = "pin-slots"    // From, To, Slots: From gives up any claim, and imports them from To to keep its keys
+	ClaimSlots  Action = "claim-slots"  // Node, Slots: claim slots that nobody else claims
+	GatherKeys  Action = "gather-keys"  // From, To, Slots: bring keys to To, which owns their slots
 
 	Meet          Action = "meet"           // Node: it and every other node of the plan meet
 	CopyFunctions Action = "copy-functions" // From, Node: give a node without functions those of a master
@@ -109,6 +113,14 @@ func (p Plan) Describe(s Step) string {
 		return fmt.Sprintf("move %d slots (%s) from %s to %s", s.Slots.Len(), s.Slots, p.Addr(s.From), p.Addr(s.To))
 	case CloseSlots:
 		return fmt.Sprintf("clear the open state of slots %s on %s", s.Slots, p.Addr(s.Node))
+	}
+	switch s.Action {
+	case PinSlots:
+		return fmt.Sprintf("let %s keep its keys of slots %s until they are at %s", p.Addr(s.From), s.Slots, p.Addr(s.To))
+	case ClaimSlots:
+		return fmt.Sprintf("give %d slots (%s) to %s", s.Slots.Len(), s.Slots, p.Addr(s.Node))
+	case GatherKeys:
+		return fmt.Sprintf("bring the keys of slots %s from %s to their owner %s", s.Slots, p.Addr(s.From), p.Addr(s.To))
 	}
 	return p.describeMember(s)
 }

@@ -30,6 +30,7 @@ type session struct {
 //	rebalance weight=(a:2,b:0) threshold=0 empty exclude=(c) max=9
 //	drain node=a to=(b,c)
 //	resume
+//	heal only=(open-slots) slots=(5,6) adopt
 //	add-node new=(d,e) replica master=a zones=(10.0.0.1:east)
 //	del-node node=d drain to=(a,b)
 //	replicate node=d master=a
@@ -63,6 +64,8 @@ func (ses *session) run(t *testing.T, d *datadriven.TestData) string {
 		return ses.plan(t, func() (plan.Plan, error) { return plan.Drain(ses.s, drainOptions(t, d)) })
 	case "resume":
 		return ses.plan(t, func() (plan.Plan, error) { return plan.Resume(ses.s) })
+	case "heal":
+		return ses.heal(t, d)
 	case "add-node", "del-node", "replicate", "failover", "forget":
 		return ses.plan(t, func() (plan.Plan, error) { return planMembers(t, d, ses.s) })
 	case "undo":

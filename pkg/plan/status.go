@@ -73,6 +73,12 @@ func (p Plan) judge(step Step, s cluster.State) (Status, string) {
 		return p.moveStatus(step, s)
 	case CloseSlots:
 		return p.closeStatus(step, s)
+	case PinSlots:
+		return p.pinStatus(step, s)
+	case ClaimSlots:
+		return p.claimStatus(step, s)
+	case GatherKeys:
+		return p.gatherStatus(step, s)
 	case Meet:
 		return p.meetStatus(step, s)
 	case CopyFunctions:
@@ -90,7 +96,7 @@ func (p Plan) judge(step Step, s cluster.State) (Status, string) {
 // subjects are the nodes that must answer before the step can be judged.
 func (step Step) subjects() []cluster.NodeID {
 	switch step.Action {
-	case MoveSlots:
+	case MoveSlots, PinSlots, GatherKeys:
 		return []cluster.NodeID{step.From, step.To}
 	case Join, Reset, Renew, Forget:
 		return nil

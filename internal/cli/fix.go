@@ -1,0 +1,215 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/trib-dev/trib/internal/ui"
+	"github.com/trib-dev/trib/pkg/cluster"
+	"github.com/trib-dev/trib/pkg/health"
+	"github.com/trib-dev/trib/pkg/move"
+	"github.com/trib-dev/trib/pkg/observe"
+	"github.com/trib-dev/trib/pkg/plan"
+)
+
+type fixOptions struct {
+	changeOptions
+	moveOptions
+	seed     seed
+	only     []string
+	slots    cluster.SlotSet
+	foreign  plan.ForeignPolicy
+	conflict string
+}
+
+func newFixCmd(app *App, run func(context.Context, *fixOptions) error) *cobra.Command {
+	o := &fixOptions{foreign: plan.ForeignList, conflict: "list"}
+	if run == nil {
+		run = app.runFix
+	}
+	cmd := &cobra.Command{
+		Use:     "fix SEED",
+		GroupID: groupHealth,
+		Short:   "Repair who owns which slot, without losing a key",
+		Long: `Finishes open slots, gives slots without owner to the node with most of their
+keys or spreads those without keys, settles which of several claimants stays,
+and says why each step is safe. What it cannot decide it names, with the flag
+that does, and leaves alone; --yes decides nothing. Running it again after an
+interruption goes on; keys that were not brought to their owner yet may then
+need --foreign-keys.` +
+			exitCodes(exitRefused, exitUsage, exitUnhealthy, exitStale, exitPartial, exitConflict, exitNoSeed, exitInterrupted),
+		Example: `  trib fix 10.0.0.1:7000 --dry-run
+  trib fix 10.0.0.1:7000 --only uncovered-slots --slots 0-99
+  trib fix 10.0.0.1:7000 --foreign-keys adopt`,
+		ValidArgsFunction: cobra.NoFileCompletions,
+		RunE: func(cmd *cobra.Command, args []string) (err error) {
+			if o.seed, err = seedOf(args); err != nil {
+				return err
+			}
+			if err := o.validate(); err != nil {
+				return err
+			}
+			return run(cmd.Context(), o)
+		},
+	}
+	o.addFlags(cmd.Flags())
+	return cmd
+}
+
+func (o *fixOptions) addFlags(f *pflag.FlagSet) {
+	o.changeOptions.addFlags(f)
+	o.moveOptions.addFlags(f)
+	var codes []string
+	for _, code := range plan.Healable() {
+		codes = append(codes, string(code))
+	}
+	var policies []string
+	for _, policy := range plan.ForeignPolicies() {
+		policies = append(policies, string(policy))
+	}
+	f.Var(words{&o.only, codes}, "only", "repair only `CODE`: "+strings.Join(codes, ", "))
+	f.Var(slotSet{&o.slots}, "slots", "repair only these slots, such as 5,100-200")
+	f.Var(choice[plan.ForeignPolicy]{&o.foreign, policies}, "foreign-keys", "adopt brings keys to the owner of their slot, also those that it may have deleted")
+	f.Var(choice[string]{&o.conflict, []string{"list", "source", "target"}}, "conflict", "whose value stays of a key that has two: source is where it comes from")
+	// What these options of redis-cli ask for: several owners are looked for in
+	// any case; nothing is taken from a master that does not answer.
+	for _, name := range []string{"search-multiple-owners", "fix-with-unreachable-masters"} {
+		f.Bool(name, false, "")
+		f.MarkHidden(name)
+	}
+}
+
+// slotSet is slots and ranges.
+type slotSet struct{ value *cluster.SlotSet }
+
+func (v slotSet) Set(s string) (err error) {
+	*v.value, err = cluster.ParseSlotSet(s)
+	if err == nil && v.value.Empty() {
+		return errors.New("want slots")
+	}
+	return err
+}
+
+func (v slotSet) String() string {
+	if v.value == nil {
+		return ""
+	}
+	return v.value.String()
+}
+
+func (slotSet) Type() string { return "SLOTS" }
+
+func (o *fixOptions) heal() plan.HealOptions {
+	h := plan.HealOptions{Slots: o.slots, ForeignKeys: o.foreign}
+	for _, code := range o.only {
+		h.Only = append(h.Only, health.Code(code))
+	}
+	return h
+}
+
+func (app *App) runFix(ctx context.Context, o *fixOptions) error {
+	a, err := app.connect(ctx, o.seed.credentials)
+	if err != nil {
+		return err
+	}
+	s, err := app.observeSettled(ctx, a, o.seed.addr)
+	if err != nil {
+		return err
+	}
+	observe.ForHeal(ctx, a.reader(), s)
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	p, left := plan.Heal(s, o.heal())
+	for _, u := range left {
+		p.Warnings = append(p.Warnings, u.String())
+	}
+	if len(p.Steps) == 0 {
+		return app.fixNothing(o, p, left, s)
+	}
+	err = app.deliver(ctx, o.change(a, p, s))
+	if err == nil || is[*unhealthyError](err) {
+		err = errors.Join(undecided(left), err)
+	}
+	return err
+}
+
+// fixNothing judges a cluster in which nothing is to be repaired.
+func (app *App) fixNothing(o *fixOptions, p plan.Plan, left []plan.Undecided, s cluster.State) error {
+	if left != nil {
+		app.Terminal.Text(func(page *ui.Page) {
+			page.Line("*** Nothing can be repaired as it is:")
+			for _, w := range p.Warnings {
+				page.Line("[WARNING] %s", w)
+			}
+		})
+		return errors.Join(undecided(left), app.Terminal.Result(ui.Outcome{Schema: ui.Schema, Command: "fix", Plan: p}))
+	}
+	if err := app.nothing("fix", "fix", p); err != nil {
+		return err
+	}
+	return judge(ui.NewCheck(o.seed.addr.String(), s, health.Check(s)), false)
+}
+
+func (o *fixOptions) change(a access, p plan.Plan, s cluster.State) change {
+	engine := o.moveOptions.apply()
+	if winner, decided := map[string]move.Winner{"source": move.SourceWins, "target": move.TargetWins}[o.conflict]; decided {
+		engine.Move.Decide = func(move.Conflict) move.Winner { return winner }
+	}
+	return change{
+		command: "fix", options: &o.changeOptions, access: a, plan: p, state: s,
+		show:     ui.StepPlan{Plan: p}.Text,
+		question: "Do you want to repair this (yes/no)? ",
+		apply:    engine,
+		after:    ui.Check.Verdict,
+		resume:   "trib fix " + o.seed.addr.String(),
+	}
+}
+
+// undecidedError is what was not repaired.
+type undecidedError struct{ left []plan.Undecided }
+
+func undecided(left []plan.Undecided) error {
+	if left == nil {
+		return nil
+	}
+	return &undecidedError{left}
+}
+
+func (e *undecidedError) Error() string {
+	var texts []string
+	for _, u := range e.left {
+		texts = append(texts, u.String())
+	}
+	return "not repaired: " + strings.Join(texts, "; ")
+}
+
+// code is that of a conflict where a flag decides, and of an unhealthy cluster
+// where something has to be done first.
+func (e *undecidedError) code() int {
+	if e.flag() != "" {
+		return exitConflict
+	}
+	return exitUnhealthy
+}
+
+func (e *undecidedError) flag() string {
+	for _, u := range e.left {
+		if u.Flag != "" {
+			return u.Flag
+		}
+	}
+	return ""
+}
+
+func (e *undecidedError) hint() string {
+	if e.flag() == "" {
+		return "trib check shows the whole state"
+	}
+	return fmt.Sprintf("the same command with %s, once you know that this is right", e.flag())
+}

@@ -1,0 +1,100 @@
+package plan
+
+import (
+	"fmt"
+
+	"github.com/trib-dev/trib/pkg/cluster"
+)
+
+// pinStatus takes a slot for pinned that the holder gave up, imports, and sees
+// with the owner: one that imports a slot hears of no claim to it. One that the
+// owner has already is past that.
+func (p Plan) pinStatus(step Step, s cluster.State) (Status, string) {
+	from, _ := s.Get(step.From)
+	to, _ := s.Get(step.To)
+	if !from.IsMaster() {
+		return Blocked, roleChanged(from, s)
+	}
+	if lost := step.Slots.Intersect(from.Slots()).Minus(to.Slots()); !lost.Empty() {
+		return Blocked, fmt.Sprintf("%s has come to own slots %s alone", from.Addr, lost)
+	}
+	seen, _ := from.View.Get(step.To)
+	for slot := range step.Slots.All() {
+		pinned := from.View.Self().Importing[slot] == step.To && seen.Slots.Has(slot)
+		if from.Slots().Has(slot) || !pinned && !to.Slots().Has(slot) {
+			return Ready, ""
+		}
+	}
+	return Done, ""
+}
+
+// claimStatus counts a claim as done when every master believes it.
+func (p Plan) claimStatus(step Step, s cluster.State) (Status, string) {
+	m, _ := s.Get(step.Node)
+	if !m.IsMaster() {
+		return Blocked, roleChanged(m, s)
+	}
+	for _, other := range s.Masters() {
+		taken := step.Slots.Intersect(other.Slots()).Minus(p.pinned(other.ID, step.Node))
+		if other.ID != step.Node && !taken.Empty() {
+			return Blocked, differs(fmt.Sprintf("owner of slots %s", taken), "nobody", other.Addr)
+		}
+	}
+	if !Claimed(step, s) {
+		return Ready, ""
+	}
+	return Done, ""
+}
+
+// pinned are the slots that the plan pins on a node in favour of an owner.
+func (p Plan) pinned(from, to cluster.NodeID) cluster.SlotSet {
+	var slots cluster.SlotSet
+	for _, step := range p.Steps {
+		if step.Action == PinSlots && step.From == from && step.To == to {
+			slots = slots.Union(step.Slots)
+		}
+	}
+	return slots
+}
+
+// Claimed reports whether every master sees the slots of a claim with its node.
+func Claimed(step Step, s cluster.State) bool {
+	for _, m := range s.Masters() {
+		seen, _ := m.View.Get(step.Node)
+		if !step.Slots.Minus(seen.Slots).Empty() {
+			return false
+		}
+	}
+	return true
+}
+
+// gatherStatus asks for the keys where they were counted. Where they were not,
+// the slots that the holder neither owns nor imports count as gathered.
+func (p Plan) gatherStatus(step Step, s cluster.State) (Status, string) {
+	from, _ := s.Get(step.From)
+	to, _ := s.Get(step.To)
+	if !from.IsMaster() {
+		return Blocked, roleChanged(from, s)
+	}
+	if lost := step.Slots.Minus(to.Slots()).Minus(p.claimed(step.To)); !lost.Empty() {
+		return Blocked, ownersChanged(lost, to, s)
+	}
+	for slot := range step.Slots.All() {
+		keys, _ := from.KeysIn(slot)
+		if keys > 0 || from.Slots().Has(slot) || from.OpenSlots().Has(slot) {
+			return Ready, ""
+		}
+	}
+	return Done, ""
+}
+
+// claimed are the slots that the plan lets a node claim.
+func (p Plan) claimed(id cluster.NodeID) cluster.SlotSet {
+	var slots cluster.SlotSet
+	for _, step := range p.Steps {
+		if step.Action == ClaimSlots && step.Node == id {
+			slots = slots.Union(step.Slots)
+		}
+	}
+	return slots
+}

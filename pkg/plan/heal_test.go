@@ -1,0 +1,39 @@
+package plan_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/cockroachdb/datadriven"
+
+	"github.com/trib-dev/trib/pkg/cluster"
+	"github.com/trib-dev/trib/pkg/health"
+	"github.com/trib-dev/trib/pkg/plan"
+)
+
+// heal says what is repaired, and then what is not.
+func (ses *session) heal(t *testing.T, d *datadriven.TestData) string {
+	var o plan.HealOptions
+	if arg, ok := d.Arg("only"); ok {
+		for _, code := range arg.Vals {
+			o.Only = append(o.Only, health.Code(code))
+		}
+	}
+	if arg, ok := d.Arg("slots"); ok {
+		o.Slots = must(cluster.ParseSlotSet(strings.Join(arg.Vals, ",")))
+	}
+	if d.HasArg("adopt") {
+		o.ForeignKeys = plan.ForeignAdopt
+	}
+	var left []plan.Undecided
+	text := ses.plan(t, func() (p plan.Plan, err error) { p, left = plan.Heal(ses.s, o); return p, nil })
+	for _, u := range left {
+		text += fmt.Sprintf("undecided: %s", u)
+		if u.Flag != "" {
+			text += " [" + u.Flag + "]"
+		}
+		text += "\n"
+	}
+	return text
+}
