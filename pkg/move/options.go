@@ -12,8 +12,8 @@ import (
 // Options tune a mover. The zero value of a field means its default.
 type Options struct {
 	Batch        int           // most keys in one MIGRATE; default 100
-	Window       int           // slots open at a time in a lane; default 8
-	Lanes        int           // windows moved at the same time; default 2, or 6 where SETSLOT waits for replicas
+	Window       int           // slots open at a time in a lane; default 16
+	Lanes        int           // windows moved at the same time; default 3, or 6 where SETSLOT waits for replicas
 	Timeout      time.Duration // of one MIGRATE; default: the smaller of 5 s and a third of the node timeout
 	MaxBlock     time.Duration // what one MIGRATE should take at most, big keys aside; default 10 ms
 	WaitReplicas int           // replicas of the target that must have each batch; default 1, where there is one; -1 for none
@@ -60,8 +60,8 @@ const (
 
 const (
 	defaultBatch    = 100
-	defaultWindow   = 8
-	defaultLanes    = 2
+	defaultWindow   = 16
+	defaultLanes    = 3
 	waitingLanes    = 6
 	defaultMaxBlock = 10 * time.Millisecond
 	longestMigrate  = 5 * time.Second

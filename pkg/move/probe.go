@@ -14,7 +14,7 @@ const (
 	suspicious = 64 << 10
 	// probedKeys is how many keys of a slot are weighed before it is opened, where
 	// nothing depends on finding every big one.
-	probedKeys = 10_000
+	probedKeys = 4_000
 	// skippedKeys is the same where slots with big ones are to be left.
 	skippedKeys = 1_000_000
 	// weighedAtOnce bounds the pipeline, and with it the time that it takes the node.

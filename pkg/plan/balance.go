@@ -17,9 +17,6 @@ type load struct {
 	least, most int // that it may have in the end
 }
 
-// fits reports whether the load may stay as it is.
-func (l load) fits() bool { return l.least <= l.slots && l.slots <= l.most }
-
 // setBands sets what each load may have: its share of all slots by weight,
 // threshold percent more or less. A share that is not whole may be rounded
 // either way, however narrow the threshold; so a threshold of 0 is exact, and
