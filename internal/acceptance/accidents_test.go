@@ -13,6 +13,7 @@ import (
 // scene is a cluster under writers, in which slots move back and forth between
 // the two masters with the lowest slots.
 type scene struct {
+	quiet bool // nobody writes until what was interrupted is resumed
 	*labtest.Lab
 	how
 	h        *treasure
@@ -54,6 +55,10 @@ func (s *scene) ends(t *testing.T) {
 	t.Helper()
 	seed := look(t, s.Lab).masters()[2].Addr()
 	s.run(t, "resume", seed, "--yes").exit(t, 0)
+	if s.quiet {
+		s.quiet = false
+		s.c.goOn()
+	}
 	soonWhole(t, s.Lab)
 	s.run(t, "check", seed).done(t)
 	s.run(t, "resume", seed, "--yes").done(t, "nothing to resume")
@@ -151,6 +156,7 @@ func TestKilledWithReplica(t *testing.T) {
 			s := newScene(t, c.Lab)
 			if name == labtest.Default {
 				t.Run("target", func(t *testing.T) { s.failover(t, false) })
+				s.quiet = true
 			}
 			t.Run("source", func(t *testing.T) { s.failover(t, true) })
 		})
@@ -158,7 +164,9 @@ func TestKilledWithReplica(t *testing.T) {
 }
 
 // failover kills one end while nobody writes and its replica has all it has: what
-// the servers themselves lose is not the question here.
+// the servers themselves lose is not the question here. Nor is what they do to
+// keys that have moved out of sight, where the successor does not know of the move
+// (before Valkey 8): there nobody writes until that is resumed.
 func (s *scene) failover(t *testing.T, source bool) {
 	var victim server
 	r := s.move(t, func() {
@@ -168,7 +176,9 @@ func (s *scene) failover(t *testing.T, source bool) {
 		}
 		s.c.rest()
 		must(t, victim.Kill())
-		s.c.goOn()
+		if !s.quiet {
+			s.c.goOn()
+		}
 	}).exit(t, 0, 5)
 	t.Logf("exit %d after %v: %s", r.code, r.took, r.err)
 	s.replaced(t, victim)

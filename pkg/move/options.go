@@ -13,7 +13,7 @@ import (
 type Options struct {
 	Batch        int           // most keys in one MIGRATE; default 100
 	Window       int           // slots open at a time in a lane; default 16
-	Lanes        int           // windows moved at the same time; default 3, or 6 where SETSLOT waits for replicas
+	Lanes        int           // windows moved at the same time; default 2, or 6 where SETSLOT waits for replicas
 	Timeout      time.Duration // of one MIGRATE; default: the smaller of 5 s and a third of the node timeout
 	MaxBlock     time.Duration // what one MIGRATE should take at most, big keys aside; default 10 ms
 	WaitReplicas int           // replicas of the target that must have each batch; default 1, where there is one; -1 for none
@@ -61,7 +61,7 @@ const (
 const (
 	defaultBatch    = 100
 	defaultWindow   = 16
-	defaultLanes    = 3
+	defaultLanes    = 2
 	waitingLanes    = 6
 	defaultMaxBlock = 10 * time.Millisecond
 	longestMigrate  = 5 * time.Second

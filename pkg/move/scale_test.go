@@ -126,7 +126,7 @@ func TestDefaults(t *testing.T) {
 		{"node timeout not known", Options{}, 0, func(o Options) bool { return o.Timeout == 5*time.Second }},
 		{"as wanted", Options{Timeout: time.Minute}, 3000, func(o Options) bool { return o.Timeout == time.Minute }},
 		{"sizes", Options{}, 0, func(o Options) bool {
-			return o.Batch == 100 && o.Window == 16 && o.Lanes == 3 && o.MaxBlock == 10*time.Millisecond
+			return o.Batch == 100 && o.Window == 16 && o.Lanes == 2 && o.MaxBlock == 10*time.Millisecond
 		}},
 		{"one replica", Options{}, 0, func(o Options) bool { return o.WaitReplicas == 1 }},
 		{"no replica", Options{WaitReplicas: -1}, 0, func(o Options) bool { return o.WaitReplicas == -1 }},
