@@ -227,12 +227,16 @@ func (app *App) observeFitForKeys(ctx context.Context, a access, from seed) (clu
 	if err := unfit(s, from.addr); err != nil {
 		return s, err
 	}
+	return s, noOpenSlots(s, from.addr)
+}
+
+func noOpenSlots(s cluster.State, seed cluster.Addr) error {
 	for _, m := range s.Members {
 		if open := m.OpenSlots(); !open.Empty() {
-			return s, &hintError{&unfitError{[]string{fmt.Sprintf("slots %s are open on %s", open, m.Addr)}}, "trib resume " + from.addr.String() + " finishes them"}
+			return &hintError{&unfitError{[]string{fmt.Sprintf("slots %s are open on %s", open, m.Addr)}}, "trib resume " + seed.String() + " finishes them"}
 		}
 	}
-	return s, nil
+	return nil
 }
 
 func (o *importOptions) engine(app *App, to, from access, s cluster.State, origins []ingest.Origin) ingest.Options {
