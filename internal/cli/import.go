@@ -288,7 +288,7 @@ func memberAt(s cluster.State, addr cluster.Addr) (cluster.Member, bool) {
 func (app *App) ingest(ctx context.Context, o *importOptions, e ingest.Options, view ui.Import) error {
 	again := "the same command again goes on: what has arrived is skipped"
 	app.next.Store(&again)
-	show := ui.NewIntake(app.Terminal, o.progress, o.expected(e), app.Now)
+	show := ui.NewIntake(app.Terminal, o.progress, "importing", o.expected(e), app.Now)
 	e.Report = func(t ingest.Totals) {
 		app.begun.Store(true)
 		show.Take(t)

@@ -26,14 +26,17 @@ func (d dialer) Snapshot(ctx context.Context, addr cluster.Addr, name string, li
 		return err
 	}
 	defer c.Close()
-	if err := c.enlist(ctx); err != nil {
+	last, err := c.enlist(ctx)
+	if err != nil {
 		return err
 	}
 	// From here on go-redis has no part in it: the answer is not one of RESP.
 	stop := context.AfterFunc(ctx, func() { c.wire.Close() })
 	defer stop()
 	in := bufio.NewReaderSize(idle{c.spoken, limits.Idle}, 64<<10)
-	err = c.receive(in, w, limits)
+	if err = c.receive(in, w, limits); err == nil && last {
+		c.goodbye()
+	}
 	var refused *driver.ServerError
 	var full *writeError
 	switch {
@@ -53,10 +56,22 @@ func (d dialer) Snapshot(ctx context.Context, addr cluster.Addr, name string, li
 
 // enlist says what this replica can take: a snapshot of which the length is not
 // known beforehand and, from Redis 7.0 on, that it wants nothing after it.
-// Servers that do not know an option send more than is needed.
-func (c *conn) enlist(ctx context.Context) error {
-	_, err := c.Do(ctx, driver.Cmd("REPLCONF", "capa", "eof"), driver.Cmd("REPLCONF", "rdb-only", "1"))
-	return err
+// Servers that do not know an option send more than is needed; last says that
+// this one will hang up.
+func (c *conn) enlist(ctx context.Context) (last bool, err error) {
+	replies, err := c.Do(ctx, driver.Cmd("REPLCONF", "capa", "eof"), driver.Cmd("REPLCONF", "rdb-only", "1"))
+	return err == nil && replies[1].OK() == nil, err
+}
+
+// farewell is enough for a server to see that its child has sent everything.
+const farewell = time.Second
+
+// goodbye lets the server hang up: it would kill a child that still winds up, and
+// log that as a failure.
+func (c *conn) goodbye() {
+	if c.spoken.SetDeadline(time.Now().Add(farewell)) == nil {
+		io.Copy(io.Discard, c.spoken)
+	}
 }
 
 func (c *conn) receive(in *bufio.Reader, w io.Writer, limits driver.SnapshotLimits) error {
