@@ -274,6 +274,15 @@ func (r redacting) Dial(ctx context.Context, addr cluster.Addr, name string) (dr
 	return redactingConn{c, addr, r}, nil
 }
 
+// Snapshot receives one through the next dialer.
+func (r redacting) Snapshot(ctx context.Context, addr cluster.Addr, name string, limits driver.SnapshotLimits, w io.Writer) error {
+	err := driver.Snapshot(ctx, r.next, addr, name, limits, w)
+	if err != nil {
+		err = r.clean(addr, err)
+	}
+	return err
+}
+
 // clean keeps an error's class and loses its chain where that holds the secret.
 func (r redacting) clean(addr cluster.Addr, err error) error {
 	text := r.secret.Redact(err.Error())

@@ -127,6 +127,8 @@ func exitCode(err error) int {
 		return callCode(err)
 	case is[*ingest.StoppedError](err), is[*ingest.LeftError](err):
 		return importCode(err)
+	case is[*librariesError](err):
+		return exitPartial
 	case errors.Is(err, errInterrupted), errors.Is(err, prompt.ErrInterrupted), errors.Is(err, context.Canceled):
 		return exitInterrupted
 	case is[*unhealthyError](err):

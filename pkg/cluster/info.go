@@ -106,7 +106,13 @@ func (s Server) DumpVersion() int {
 // out. Where that is not known, it is assumed. Valkey 9 left Redis's numbers, and
 // refuses those that Redis gave out after version 11.
 func (s Server) Restores(from Server) bool {
-	theirs, ours := from.DumpVersion(), s.DumpVersion()
+	return s.Reads(from.DumpVersion())
+}
+
+// Reads reports whether the server takes values and files of a version, 0 where
+// that is not known.
+func (s Server) Reads(theirs int) bool {
+	ours := s.DumpVersion()
 	if theirs == 0 || ours == 0 {
 		return true
 	}

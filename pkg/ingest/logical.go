@@ -191,10 +191,47 @@ func fieldTimes(ctx context.Context, p *peer, db int, key string) bool {
 	return !ok || slices.ContainsFunc(times, func(t any) bool { n, ok := t.(int64); return !ok || n >= 0 })
 }
 
-// sameStream compares entries and groups. Streams with entries that nobody has
-// acknowledged are compared by their serialised forms only.
+// sameStream compares entries, and groups with what they have read and not
+// acknowledged.
 func (l *lane) sameStream(ctx context.Context, to *peer, db int, key string) bool {
-	ours, errA := stream(ctx, &l.source, db, key)
-	theirs, errB := stream(ctx, to, l.r.o.target(db), key)
-	return errA == nil && errB == nil && slices.EqualFunc(ours, theirs, slices.Equal[driver.Command])
+	ours, errA := wholeStream(ctx, &l.source, db, key)
+	theirs, errB := wholeStream(ctx, to, l.r.o.target(db), key)
+	return errA == nil && errB == nil && ours == theirs
+}
+
+// wholeStream is what two streams have in common that are the same.
+func wholeStream(ctx context.Context, p *peer, db int, key string) (string, error) {
+	replies, err := p.do(ctx, repliesWithin, db, driver.Cmd("XRANGE", key, "-", "+"), driver.Cmd("XINFO", "STREAM", key, "FULL", "COUNT", "0"))
+	if err == nil {
+		err = driver.FirstErr(replies)
+	}
+	if err != nil {
+		return "", err
+	}
+	groups, ok := facts(replies[1].Value)["groups"].([]any)
+	if !ok {
+		return "", errors.New("XINFO STREAM: no groups")
+	}
+	text := fmt.Sprintf("%q", replies[0].Value)
+	for _, g := range groups {
+		of := facts(g)
+		text += fmt.Sprintf(" %q %q %q", of["name"], of["last-delivered-id"], of["pel"])
+		consumers, _ := of["consumers"].([]any)
+		for _, c := range consumers {
+			text += fmt.Sprintf(" %q", facts(c)["name"])
+		}
+	}
+	return text, nil
+}
+
+// facts are the names and values of a list.
+func facts(list any) map[any]any {
+	words, _ := list.([]any)
+	all := make(map[any]any)
+	for i := 0; i+1 < len(words); i += 2 {
+		if name, ok := words[i].(string); ok {
+			all[name] = words[i+1]
+		}
+	}
+	return all
 }

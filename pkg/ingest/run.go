@@ -64,9 +64,13 @@ func (r *run) lock(ctx context.Context) (context.Context, func(), error) {
 	for _, m := range r.o.Cluster.Masters() {
 		addrs = append(addrs, m.Addr)
 	}
-	l, err := lock.Acquire(ctx, r.o.To, addrs, r.o.Lock)
-	if err != nil {
-		return nil, nil, err
+	l, release := r.o.Held, func() {}
+	if l == nil {
+		var err error
+		if l, err = lock.Acquire(ctx, r.o.To, addrs, r.o.Lock); err != nil {
+			return nil, nil, err
+		}
+		release = l.Release
 	}
 	r.name = l.Name()
 	r.routes = newRoutes(r.o.To, r.name, r.o.Cluster)
@@ -78,7 +82,7 @@ func (r *run) lock(ctx context.Context) (context.Context, func(), error) {
 		case <-ctx.Done():
 		}
 	}()
-	return ctx, func() { cancel(nil); l.Release() }, nil
+	return ctx, func() { cancel(nil); release() }, nil
 }
 
 // all takes every origin at the same time: each is a server of its own.

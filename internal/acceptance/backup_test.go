@@ -1,0 +1,108 @@
+package acceptance
+
+import (
+	"encoding/json"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/trib-dev/trib/internal/lab/labtest"
+)
+
+// names are the files in a directory.
+func names(t testing.TB, dir string) []string {
+	t.Helper()
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var list []string
+	for _, e := range entries {
+		list = append(list, e.Name())
+	}
+	return list
+}
+
+// secret holds that nobody else may read a backup.
+func secret(t testing.TB, dir string) {
+	t.Helper()
+	err := filepath.WalkDir(dir, func(path string, e fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if info, err := e.Info(); err != nil || info.Mode().Perm()&0o077 != 0 {
+			t.Errorf("%s has mode %v, %v", path, info.Mode(), err)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestBackup saves a cluster of every server, masters and replicas, and refuses
+// what it must not overwrite.
+func TestBackup(t *testing.T) {
+	for _, name := range labtest.Names() {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c := labtest.Form(t, labtest.Start(t, labtest.Options{Server: name, Nodes: 4}), 2, 2)
+			bury(t, c.Lab)
+			seed, dir := c.Replicas[0].Addr(), filepath.Join(t.TempDir(), "b")
+			trib(t, "backup", seed, dir, "--dry-run").done(t, "^>>> Node .* -> Saving RDB", "nothing was written")
+			trib(t, "--cluster", "backup", seed, dir).done(t, `^\[OK\] Backup created into: `+dir, "^Saving cluster configuration to: "+dir+"/nodes.json")
+			kind, _, _ := strings.Cut(name, "-")
+			if got := names(t, dir); len(got) != 4 || got[0] != "manifest.json" || !strings.HasPrefix(got[2], kind+"-node-127.0.0.1-") {
+				t.Errorf("the backup has %q", got)
+			}
+			secret(t, dir)
+			described(t, c, dir)
+			trib(t, "backup", seed, dir).exit(t, 1).complains(t, "is not empty")
+			unlocked(t, c.Lab)
+
+			spared := t.TempDir()
+			r := trib(t, "backup", seed, spared, "--from-replicas", "--parallel", "1", "-o", "json").done(t)
+			for _, m := range c.Replicas {
+				if !strings.Contains(r.out, fmt.Sprintf(`"addr": %q`, m.Addr())) {
+					t.Errorf("%s was not asked: %v", m.Addr(), r)
+				}
+			}
+		})
+	}
+}
+
+// described holds nodes.json against the cluster, as a reader of redis-cli's
+// backups reads it.
+func described(t testing.TB, c *labtest.Cluster, dir string) {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(dir, "nodes.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var nodes []struct {
+		Name, Host, Flags string
+		Port              int
+		Replicate         *string
+		Slots             [][]int
+		Slots_count       int
+		Current_epoch     uint64
+	}
+	if err := json.Unmarshal(text, &nodes); err != nil || len(nodes) != len(c.Members()) {
+		t.Fatalf("%v: %s", err, text)
+	}
+	for _, n := range nodes {
+		for _, m := range c.Members() {
+			if n.Name != m.ID {
+				continue
+			}
+			master := m.Master == nil
+			if n.Port != m.Port() || (n.Replicate == nil) != master || strings.HasPrefix(n.Flags, "master") != master ||
+				master && fmt.Sprint(n.Slots) != fmt.Sprintf("[[%d %d]]", m.First, m.Last) {
+				t.Errorf("%s is described as %+v", m.Addr(), n)
+			}
+		}
+	}
+}

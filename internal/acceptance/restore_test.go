@@ -1,0 +1,187 @@
+package acceptance
+
+import (
+	"fmt"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/trib-dev/trib/internal/lab/labtest"
+)
+
+// contents are all keys of a cluster, as its masters have them: with the database,
+// the type and the value, and when they expire.
+func contents(t testing.TB, c *labtest.Cluster, databases int) map[string]string {
+	t.Helper()
+	all := make(map[string]string)
+	for _, m := range c.Masters {
+		conn := c.Dial(t, m.Node)
+		conn.Timeout = 20 * time.Second
+		do := func(args ...string) any {
+			reply, err := conn.Do(args...)
+			if err != nil {
+				t.Fatalf("%s: %.60q: %v", m.Addr(), args, err)
+			}
+			return reply
+		}
+		for db := range databases {
+			if databases > 1 {
+				do("SELECT", fmt.Sprint(db))
+			}
+			for _, key := range do("KEYS", "*").([]any) {
+				all[fmt.Sprint(db, " ", key)] = content(key.(string), do)
+			}
+		}
+		conn.Close()
+	}
+	return all
+}
+
+func content(key string, do func(...string) any) string {
+	kind := do("TYPE", key).(string)
+	value := ""
+	switch kind {
+	case "string":
+		value = sorted(do("GET", key), false)
+	case "list":
+		value = sorted(do("LRANGE", key, "0", "-1"), false)
+	case "set":
+		value = sorted(do("SMEMBERS", key), true)
+	case "hash":
+		value = sorted(do("HGETALL", key), true)
+	case "zset":
+		value = sorted(do("ZRANGE", key, "0", "-1", "WITHSCORES"), false)
+	case "stream":
+		value = sorted(do("XRANGE", key, "-", "+"), false) + groups(key, do)
+	}
+	expires := "never"
+	if ttl := do("PTTL", key).(int64); ttl >= 0 {
+		expires = time.Now().Add(time.Duration(ttl) * time.Millisecond).Round(4 * time.Second).String()[:19]
+	}
+	return kind + " " + value + " expires " + expires
+}
+
+// groups are what versions tell alike of a stream's groups.
+func groups(key string, do func(...string) any) (text string) {
+	for _, g := range do("XINFO", "GROUPS", key).([]any) {
+		facts := g.([]any)
+		text += fmt.Sprintf(" %q waits for %q", facts[1], do("XPENDING", key, facts[1].(string)))
+	}
+	return text
+}
+
+// same holds that two clusters have the same keys; times may be rounded apart.
+func same(t testing.TB, want, got map[string]string) {
+	t.Helper()
+	if len(got) != len(want) {
+		t.Errorf("%d keys, want %d", len(got), len(want))
+	}
+	for key, value := range want {
+		if v, _, _ := strings.Cut(got[key], " expires "); !strings.HasPrefix(value, v+" expires ") {
+			t.Fatalf("%q is %.100s, want %.100s", key, got[key], value)
+		}
+		if expiry(t, got[key]).Sub(expiry(t, value)).Abs() > 5*time.Second {
+			t.Fatalf("%q is %.100q, want %.100q", key, got[key], value)
+		}
+	}
+}
+
+func expiry(t testing.TB, content string) time.Time {
+	t.Helper()
+	_, text, _ := strings.Cut(content[max(0, len(content)-30):], " expires ")
+	if text == "never" {
+		return time.Time{}
+	}
+	at, err := time.Parse(time.DateTime, text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return at
+}
+
+// hoard is every type of value, large and small, with what else a backup must
+// keep: times to live, groups of streams and functions.
+func hoard(t testing.TB, c *labtest.Cluster, functions bool) {
+	t.Helper()
+	h := bury(t, c.Lab)
+	many := func(n int, args ...string) []string {
+		for i := range n {
+			args = append(args, fmt.Sprint("m", i), fmt.Sprint(i))
+		}
+		return args
+	}
+	h.do(t, "\x00\xff\r\n{binary}", "SET", "\x00\xff\r\n{binary}", "\x00\xff\r\n")
+	h.do(t, "", "SET", "", "of the empty key")
+	h.do(t, "hash", many(5000, "HSET", "hash")...)
+	h.do(t, "list", many(5000, "RPUSH", "list")...)
+	h.do(t, "set", many(5000, "SADD", "set")...)
+	h.do(t, "numbers", "SADD", "numbers", "1", "2", "-70000")
+	zset := []string{"ZADD", "zset", "-inf", "low", "inf", "high"}
+	for i := range 2000 {
+		zset = append(zset, fmt.Sprint(float64(i)/4), fmt.Sprint("m", i))
+	}
+	h.do(t, "zset", zset...)
+	h.do(t, "big", "SET", "big", strings.Repeat("0123456789abcdef", 1<<18))
+	for i := range 300 {
+		h.do(t, "stream", "XADD", "stream", fmt.Sprintf("%d-1", i+1), "field", fmt.Sprint(i))
+	}
+	h.do(t, "stream", "XGROUP", "CREATE", "stream", "readers", "0")
+	h.do(t, "stream", "XREADGROUP", "GROUP", "readers", "me", "COUNT", "7", "STREAMS", "stream", ">")
+	h.do(t, "brief", "SET", "brief", "gone soon", "PX", "300")
+	for _, m := range c.Masters {
+		if functions {
+			c.Do(t, m.Node, "FUNCTION", "LOAD", "#!lua name=lib\nredis.register_function('f', function(keys, args) return 42 end)")
+		}
+	}
+}
+
+// TestRestore brings backups into clusters of other shapes and versions.
+func TestRestore(t *testing.T) {
+	tests := []struct {
+		from, to, by string
+		masters      int
+	}{
+		{"redis-7.0", "valkey-9.1", "redis-7.0", 4},
+		{"valkey-9.1", "valkey-9.1", "valkey-9.1", 2},
+		{"redis-6.0", "redis-8.0", "redis-8.0", 3},
+	}
+	for _, tt := range tests {
+		t.Run(tt.from+" to "+tt.to, func(t *testing.T) {
+			t.Parallel()
+			source := labtest.Form(t, labtest.Start(t, labtest.Options{Server: tt.from, Nodes: 3}), 3, 0)
+			functions := tt.from != "redis-6.0"
+			hoard(t, source, functions)
+			want := contents(t, source, 1)
+			dir := filepath.Join(t.TempDir(), "b")
+			trib(t, "backup", source.Masters[1].Addr(), dir).done(t)
+			delete(want, "0 brief")
+			c := labtest.Form(t, labtest.Start(t, labtest.Options{Server: tt.to, Nodes: tt.masters}), tt.masters, 0)
+			seed := c.Masters[0].Addr()
+			args := []string{"restore", dir, seed, "--server", labtest.Server(t, tt.by).Path}
+			loader.run(t, append(args, "--dry-run")...).done(t, "All checksums are right", "nothing was changed")
+			loader.run(t, args...).exit(t, 1).complains(t, "nothing was changed", "^hint: --yes")
+			loader.run(t, append(args, "--yes", "--verify")...).done(t, fmt.Sprintf(`^\[OK\] Restored %s keys .* 0 existing, 0 failed`, grouped(len(want))), ` 0 with another value, 0 missing`)
+			same(t, want, contents(t, c, 1))
+			for _, m := range c.Masters {
+				if functions && c.Do(t, m.Node, "FCALL", "f", "0") != int64(42) {
+					t.Error("the function does not answer")
+				}
+			}
+			unlocked(t, c.Lab)
+			loader.run(t, append(args, "--yes")...).exit(t, 4).complains(t, "has .* keys already", "^hint: --merge")
+			loader.run(t, append(args, "--yes", "--merge")...).done(t, "Restored 0 keys .* 0 existing, 0 failed")
+		})
+	}
+}
+
+// loader is a trib that can start the servers of the test matrix, which are
+// scripts.
+var loader = how{env: []string{"PATH=/usr/bin:/bin"}}
+
+func grouped(n int) string {
+	if n < 1000 {
+		return fmt.Sprint(n)
+	}
+	return fmt.Sprintf("%d,%03d", n/1000, n%1000)
+}
