@@ -273,7 +273,7 @@ func fitSource(o *importOptions, e ingest.Options) error {
 
 func memberAt(s cluster.State, addr cluster.Addr) (cluster.Member, bool) {
 	for _, m := range s.Members {
-		if canonical(m.Addr) == canonical(addr) {
+		if m.Addr.Canonical() == addr.Canonical() {
 			return m, true
 		}
 	}
