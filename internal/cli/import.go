@@ -192,7 +192,7 @@ func (app *App) bothEnds(ctx context.Context, o *importOptions) (to, from access
 			return to, from, err
 		}
 	}
-	dialer := app.NewDialer(config.Connection{Credentials: given, Encryption: encryption, Timeout: app.global.connect.timeout})
+	dialer := app.NewDialer(config.Connection{Credentials: given, Encryption: encryption, Timeout: app.global.connect.timeout, Addresses: app.known.addresses})
 	// The source is told the cluster's password, and may repeat it.
 	safe := redacting{redacting{dialer, given.Password}, to.credentials.Password}
 	return to, access{safe, given, given.TLS}, nil
