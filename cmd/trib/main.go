@@ -4,12 +4,16 @@ package main
 import (
 	"context"
 	"os"
-	"runtime/debug"
+	"runtime"
 
 	"github.com/trib-dev/trib/internal/cli"
 )
 
 func main() {
-	debug.SetGCPercent(400) // most runs end before there is much garbage
-	os.Exit(cli.Main(context.Background(), cli.System(os.Stdin, os.Stdout, os.Stderr, os.Getenv), os.Args[1:]))
+	// The collector waits until the heap, these unused bytes included, has doubled:
+	// most runs end before.
+	ballast := make([]byte, 32<<20)
+	code := cli.Main(context.Background(), cli.System(os.Stdin, os.Stdout, os.Stderr, os.Getenv), os.Args[1:])
+	runtime.KeepAlive(ballast)
+	os.Exit(code)
 }

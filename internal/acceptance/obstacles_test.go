@@ -3,6 +3,7 @@ package acceptance
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -59,6 +60,9 @@ func noRoom(t *testing.T, l *labtest.Lab, from, to server) {
 			trib(t, between(from, to, 3000, extra...)...).exit(t, 4).
 				complains(t, to.Addr()+" uses .*"+tt.text, "^hint: --override "+tt.code+" goes ahead")
 		}
+		rehearsal := between(from, to, 3000, "--dry-run")
+		trib(t, slices.DeleteFunc(rehearsal, func(arg string) bool { return arg == "--yes" })...).exit(t, 4).
+			complains(t, to.Addr()+" uses .*"+tt.text, "^hint: --override "+tt.code+" goes ahead")
 		untouched(t, l, before)
 	}
 	l.Do(t, to.Node, "CONFIG", "SET", "maxmemory-policy", "noeviction")

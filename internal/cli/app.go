@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"io"
 	"os"
 	"sync/atomic"
 	"time"
@@ -15,6 +16,7 @@ import (
 type App struct {
 	Terminal  *ui.Terminal
 	Prompter  prompt.Prompter
+	In        io.Reader // what call -x sends
 	Env       config.Env
 	Signals   <-chan os.Signal // to stop; may be nil
 	NewDialer func(config.Connection) driver.Dialer

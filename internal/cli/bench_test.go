@@ -27,6 +27,7 @@ type bench struct {
 
 	credentials []config.Credentials // that dialers were asked for with
 	connections []config.Connection
+	in          string
 	out, err    bytes.Buffer // of the last run
 }
 
@@ -42,6 +43,7 @@ func (b *bench) app() *App {
 	return &App{
 		Terminal: ui.NewTerminal(&b.out, &b.err, b.traits),
 		Prompter: b.prompt,
+		In:       strings.NewReader(b.in),
 		Env:      func(name string) string { return b.env[name] },
 		Signals:  b.signals,
 		NewDialer: func(c config.Connection) driver.Dialer {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"slices"
 	"strings"
@@ -24,6 +25,7 @@ type callOptions struct {
 	onlyMasters  bool
 	onlyReplicas bool
 	nodes        []string
+	stdin        bool
 	timeout      time.Duration
 }
 
@@ -48,10 +50,14 @@ Words that begin with a dash stand behind --, except negative numbers.` +
   trib call 10.0.0.1:7000 --only-masters bgsave
   trib call 10.0.0.1:7000 --node 3f9a --node 10.0.0.4:7000 ping
   trib call 10.0.0.1:7000 -- echo -n
+  trib call 10.0.0.1:7000 -x --only-masters function load replace <lib.lua
   trib call 10.0.0.1:7000 dbsize -o json | jq '.nodes[] | {addr, reply}'`,
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := o.complete(args); err != nil {
+				return err
+			}
+			if err := o.read(app.In); err != nil {
 				return err
 			}
 			return run(cmd.Context(), o)
@@ -61,6 +67,7 @@ Words that begin with a dash stand behind --, except negative numbers.` +
 	f.BoolVar(&o.onlyMasters, "only-masters", false, "leave the replicas out")
 	f.BoolVar(&o.onlyReplicas, "only-replicas", false, "leave the masters out")
 	f.Var(names{&o.nodes}, "node", "only these nodes; may be given several times")
+	f.BoolVarP(&o.stdin, "stdin", "x", false, "the last argument is what comes on standard input")
 	f.Var(span{&o.timeout, time.Millisecond}, "timeout", "how long to wait for a node's reply")
 	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error {
 		return &hintError{flagError(err), "what begins with a dash and belongs to the command stands behind --"}
@@ -86,6 +93,25 @@ func (o *callOptions) complete(args []string) (err error) {
 	}
 	return nil
 }
+
+// read takes the last argument from in, to the byte, as redis-cli -x does.
+func (o *callOptions) read(in io.Reader) error {
+	if !o.stdin {
+		return nil
+	}
+	last, err := io.ReadAll(io.LimitReader(in, maxArgument+1))
+	switch {
+	case err != nil:
+		return fmt.Errorf("standard input: %w", err)
+	case len(last) > maxArgument:
+		return usage("-x: standard input has more than 512 MiB, which no server takes as an argument")
+	}
+	o.command = append(o.command, string(last))
+	return nil
+}
+
+// maxArgument is what servers take by default (proto-max-bulk-len).
+const maxArgument = 512 << 20
 
 // unanswerable are commands that do not have one reply, and why.
 var unanswerable = map[string]string{

@@ -48,6 +48,18 @@ func TestCallSpellings(t *testing.T) {
 	}
 }
 
+// TestCallStdin promises that -x sends standard input to the byte, last.
+func TestCallStdin(t *testing.T) {
+	onSim(t, sim.Options{}, func(t *testing.T, b *bench, c *sim.Cluster) {
+		c.Form(3, 0)
+		for text, reply := range map[string]string{"two words\n": `two words\n`, "": `"reply": ""`} {
+			b.in = text
+			b.want(b.runLine("call 127.0.0.1:7001 -x ping -o json"), exitOK)
+			b.wantOut(reply)
+		}
+	})
+}
+
 func TestSecretsOf(t *testing.T) {
 	for line, want := range map[string]string{
 		"auth": "", "auth p": "p", "auth u p": "p", "config": "", "config set": "", "config set requirepass": "", "config set requirepass p": "p",

@@ -100,8 +100,7 @@ func (app *App) carryOut(ctx context.Context, c change) (*ui.Outcome, error) {
 		return app.verify(ctx, c, outcome)
 	case c.options.dryRun:
 		outcome.DryRun = true
-		app.Terminal.Text(func(p *ui.Page) { p.Line("[OK] Dry run: nothing was changed.") })
-		return &outcome, nil
+		return &outcome, app.rehearse(ctx, c)
 	}
 	if err := app.confirm(ctx, c); err != nil {
 		return nil, err
@@ -113,6 +112,16 @@ func (app *App) carryOut(ctx context.Context, c change) (*ui.Outcome, error) {
 	app.Terminal.Text(outcome.Summary)
 	// What is done is verified even if a signal came in its last moment.
 	return app.verify(context.WithoutCancel(ctx), c, outcome)
+}
+
+// rehearse ends as the run would where that would not begin.
+func (app *App) rehearse(ctx context.Context, c change) error {
+	c.apply.Dialer = c.access.dialer
+	if err := apply.Rehearse(ctx, c.plan, c.apply); err != nil {
+		return err
+	}
+	app.Terminal.Text(func(p *ui.Page) { p.Line("[OK] Dry run: nothing was changed.") })
+	return nil
 }
 
 func (c change) done() bool {

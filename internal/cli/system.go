@@ -34,6 +34,7 @@ func System(in, out, err *os.File, getenv func(string) string) *App {
 	})
 	return &App{
 		Terminal: terminal,
+		In:       in,
 		Prompter: prompt.New(prompt.Stdio{
 			In: in, Err: err, InTTY: inTTY, ErrTTY: errTTY, DumbTerminal: env("TERM") == "dumb",
 			Color: func() bool { return terminal.Traits().Err.Color },

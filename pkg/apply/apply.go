@@ -71,6 +71,16 @@ func Run(ctx context.Context, p plan.Plan, o Options) error {
 	return nil
 }
 
+// Rehearse finds out whether Run would begin: it looks at the same things in the
+// same order, takes no lock and changes nothing. Its error is a *StaleError, a
+// *PreflightError, or whatever kept it from looking.
+func Rehearse(ctx context.Context, p plan.Plan, o Options) error {
+	r := newRunner(p, o)
+	defer r.close()
+	_, err := r.prepare(ctx)
+	return err
+}
+
 type runner struct {
 	p       plan.Plan
 	o       Options

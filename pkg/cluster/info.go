@@ -15,7 +15,7 @@ type Info map[string]string
 // without a single field is an error, so that a truncated answer is never
 // taken for one that has nothing to say.
 func ParseInfo(text string) (Info, error) {
-	info := make(Info)
+	info := make(Info, strings.Count(text, ":"))
 	for line := range strings.Lines(text) {
 		line = strings.TrimRight(line, "\r\n")
 		if line == "" || strings.HasPrefix(line, "#") {

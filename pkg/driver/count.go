@@ -19,7 +19,7 @@ func KeysInSlots(ctx context.Context, conn Conn, databases, slots []int) (map[in
 // CountCommands are the commands whose replies ReadCounts reads. A server with
 // one database is never told to select it.
 func CountCommands(databases, slots []int) []Command {
-	var cmds []Command
+	cmds := make([]Command, 0, len(databases)*(len(slots)+1)+1)
 	for _, db := range databases {
 		if len(databases) > 1 {
 			cmds = append(cmds, Cmd("SELECT", strconv.Itoa(db)))

@@ -1,6 +1,8 @@
 package observe
 
 import (
+	"context"
+	"slices"
 	"strconv"
 
 	"github.com/trib-dev/trib/pkg/cluster"
@@ -17,14 +19,29 @@ var asked = []string{
 	"cluster-require-full-coverage",
 }
 
-// configQuestions ask for one setting each: Redis 6 takes no more at a time, and
-// a pattern makes the server search all that it has.
+// configQuestion asks for all of them: each CONFIG GET costs a server as much as
+// counting the keys of forty slots. Redis 6 takes one name at a time.
+func configQuestion() driver.Command {
+	return append(driver.Cmd("CONFIG", "GET"), asked...)
+}
+
+// configQuestions ask for one setting each.
 func configQuestions() []driver.Command {
 	cmds := make([]driver.Command, len(asked))
 	for i, name := range asked {
 		cmds[i] = driver.Cmd("CONFIG", "GET", name)
 	}
 	return cmds
+}
+
+// configOf are the replies to whichever of the two the server understands;
+// first is the one to configQuestion. Redis 6 has told its version by then, and
+// a server that forbids the command is not asked again.
+func configOf(ctx context.Context, conn driver.Conn, s cluster.Server, first driver.Reply) ([]driver.Reply, error) {
+	if first.Err == nil || s.Flavor == "valkey" || s.AtLeast("redis", 7, 0) {
+		return []driver.Reply{first}, nil
+	}
+	return conn.Do(ctx, configQuestions()...)
 }
 
 // settingsIn are the shared settings that INFO tells to those who may not ask
@@ -51,11 +68,11 @@ func readConfig(m *cluster.Member, replies []driver.Reply) {
 	m.Databases = []int{0}
 	for _, r := range replies {
 		pairs, err := r.Strings()
-		if err != nil {
+		if err != nil || len(pairs)%2 != 0 {
 			continue
 		}
-		if len(pairs) == 2 {
-			setting(m, pairs[0], pairs[1])
+		for pair := range slices.Chunk(pairs, 2) {
+			setting(m, pair[0], pair[1])
 		}
 	}
 	for _, db := range m.Keyspace {

@@ -103,7 +103,7 @@ func reason(err error, addr cluster.Addr) string {
 	return strings.TrimPrefix(err.Error(), addr.String()+": ")
 }
 
-// questions are asked of every node, in one round trip with configQuestions.
+// questions are asked of every node, in one round trip with configQuestion.
 var questions = []driver.Command{
 	{"CLUSTER", "NODES"},
 	{"INFO"},
@@ -138,7 +138,7 @@ func (r reader) read(ctx context.Context, addr cluster.Addr) reading {
 // Member reads one node over a connection to it. addr is used where the node
 // does not know its own address.
 func Member(ctx context.Context, conn driver.Conn, addr cluster.Addr) (cluster.Member, error) {
-	replies, err := conn.Do(ctx, append(slices.Clone(questions), configQuestions()...)...)
+	replies, err := conn.Do(ctx, append(slices.Clone(questions), configQuestion())...)
 	if err != nil {
 		return cluster.Member{}, err
 	}
@@ -156,7 +156,11 @@ func Member(ctx context.Context, conn driver.Conn, addr cluster.Addr) (cluster.M
 	m.ClusterOK = state["cluster_state"] == "ok"
 	readFeatures(&m, replies[3])
 	m.Libraries = librariesOf(replies[4])
-	readConfig(&m, replies[len(questions):])
+	settings, err := configOf(ctx, conn, m.Server, replies[len(questions)])
+	if err != nil {
+		return cluster.Member{}, err
+	}
+	readConfig(&m, settings)
 	return m, nil
 }
 

@@ -1,7 +1,6 @@
 package goredis
 
 import (
-	"bytes"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -292,7 +291,7 @@ func (c *conn) Do(ctx context.Context, cmds ...driver.Command) ([]driver.Reply, 
 // list answers the next commands; it drops the replies before a failure; and it
 // gives up a connection that said READONLY.
 func (c *conn) exec(ctx context.Context, cmds []driver.Command) ([]driver.Reply, error) {
-	var wire bytes.Buffer
+	var wire strings.Builder
 	pipe := c.client.Pipeline()
 	words := 0
 	for _, cmd := range cmds {
