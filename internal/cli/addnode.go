@@ -43,7 +43,7 @@ interrupted is finished by running it again.` +
   trib add-node 10.0.0.4:7001 10.0.0.1:7000 --replica --master-id 3f9a --dry-run`,
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := o.complete(args); err != nil {
+			if err := o.complete(app.announced(args)); err != nil {
 				return err
 			}
 			return run(cmd.Context(), o)
@@ -67,6 +67,9 @@ func (o *addNodeOptions) complete(args []string) error {
 		return err
 	}
 	last := len(addrs) - 1
+	if err := noSocket(addrs[:last]); err != nil {
+		return err
+	}
 	o.nodes, o.seed, o.credentials = addrs[:last], seed{addr: addrs[last]}, credentials
 	if o.master != "" && !o.replica {
 		return usage("--master-id is for replicas: give --replica, too")
@@ -87,7 +90,7 @@ func (app *App) runAddNode(ctx context.Context, o *addNodeOptions) error {
 	if err != nil {
 		return err
 	}
-	s, wish, err := o.resolve(s, fresh)
+	s, wish, err := o.resolve(s, fresh, app.zones(o.zones))
 	if err != nil {
 		return err
 	}
@@ -107,8 +110,8 @@ func (app *App) runAddNode(ctx context.Context, o *addNodeOptions) error {
 
 // resolve finds the nodes behind the names, and adds those to the state that the
 // cluster does not know.
-func (o *addNodeOptions) resolve(s, fresh cluster.State) (cluster.State, plan.AddNodeOptions, error) {
-	wish := plan.AddNodeOptions{Replica: o.replica, Zones: o.zones}
+func (o *addNodeOptions) resolve(s, fresh cluster.State, zones plan.Zones) (cluster.State, plan.AddNodeOptions, error) {
+	wish := plan.AddNodeOptions{Replica: o.replica, Zones: zones}
 	if o.master != "" {
 		m, err := s.Find(o.master)
 		if err != nil {

@@ -25,6 +25,7 @@ type App struct {
 	Build     ui.Version
 
 	global globalOptions
+	known  known
 	line   []string               // the command line, without secrets
 	begun  atomic.Bool            // something may have been changed
 	next   atomic.Pointer[string] // what continues it

@@ -6,6 +6,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/trib-dev/trib/internal/ui"
+	"github.com/trib-dev/trib/pkg/cluster"
 	"github.com/trib-dev/trib/pkg/health"
 	"github.com/trib-dev/trib/pkg/observe"
 )
@@ -58,15 +59,18 @@ func (app *App) runCheck(ctx context.Context, o *checkOptions) error {
 		return err
 	}
 	app.Terminal.Status("reading the cluster and counting its keys...")
-	s, err := observe.Check(ctx, a.reader(), o.seed.addr)
+	s, err := observe.Check(ctx, a.reader(), app.seeds([]cluster.Addr{o.seed.addr})...)
 	app.Terminal.Status("")
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
 	if err != nil {
+		return a.explain(err)
+	}
+	if err := app.recognise(ctx, a, []cluster.Addr{o.seed.addr}, s); err != nil {
 		return err
 	}
-	view := ui.NewCheck(o.seed.addr.String(), s, health.Options{Zones: o.zones}.Check(s))
+	view := ui.NewCheck(o.seed.addr.String(), s, health.Options{Zones: app.zones(o.zones)}.Check(s))
 	if err := app.Terminal.Show(view); err != nil {
 		return err
 	}

@@ -101,6 +101,8 @@ func eachLocalFlag(c *cobra.Command, visit func(*cobra.Command, *pflag.Flag)) {
 func (app *App) completeFlag(c *cobra.Command, f *pflag.Flag) {
 	takes, _ := pflag.UnquoteUsage(f)
 	switch {
+	case f.Name == "context":
+		c.RegisterFlagCompletionFunc(f.Name, app.completeContexts)
 	case strings.HasPrefix(takes, "NODE"):
 		c.RegisterFlagCompletionFunc(f.Name, app.completeNodes)
 	case strings.ContainsAny(f.Value.Type(), "|,"):
@@ -119,8 +121,11 @@ const completionLimit = time.Second
 // arguments behind SEED. Whatever fails completes nothing.
 func (app *App) completeNodes(cmd *cobra.Command, args []string, begun string) ([]cobra.Completion, cobra.ShellCompDirective) {
 	const quiet = cobra.ShellCompDirectiveNoFileComp
+	if len(args) == 0 {
+		args = app.contextSeed(cmd)
+	}
 	s, _, err := seedBefore(args)
-	if err != nil || app.global.askPass {
+	if err != nil || app.global.askPass || app.global.source.Command != "" {
 		return nil, quiet
 	}
 	ctx, cancel := context.WithTimeout(cmd.Context(), completionLimit)
@@ -142,7 +147,7 @@ func (app *App) glimpse(ctx context.Context, s seed) (cluster.View, error) {
 	if err != nil {
 		return cluster.View{}, err
 	}
-	a, err := app.access(given.Or(s.credentials))
+	a, err := app.access(ctx, given.Or(s.credentials))
 	if err != nil {
 		return cluster.View{}, err
 	}

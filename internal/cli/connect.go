@@ -36,6 +36,9 @@ type connectOptions struct {
 	timeout time.Duration
 	ipv4    bool
 	ipv6    bool
+
+	addresses   addressRules
+	addressFile string
 }
 
 // connectLimit is far more than anybody waits for one node.
@@ -45,12 +48,16 @@ func (o *connectOptions) addFlags(f *pflag.FlagSet) {
 	f.VarP(span{&o.timeout, time.Second}, "connect-timeout", "t", "until a node has answered the greeting (default 2s)")
 	f.BoolVarP(&o.ipv4, "ipv4", "4", false, "take the IPv4 address of a name that has both kinds")
 	f.BoolVarP(&o.ipv6, "ipv6", "6", false, "take the IPv6 address")
+	f.Var(&o.addresses, "address-map", "reach at TO what announces FROM: host:port both, or hosts or networks; may be given several times")
+	f.StringVar(&o.addressFile, "address-map-file", "", "more such rules, one on each line of `FILE`")
 	f.BoolVar(&o.tls, "tls", false, "encrypt every connection (also: rediss://)")
 	f.StringVar(&o.files.CACert, "cacert", "", "trust the authorities in `FILE`, instead of the system's")
 	f.StringVar(&o.files.CACertDir, "cacertdir", "", "trust those in the files of `DIR`")
 	f.StringVar(&o.files.Cert, "cert", "", "show nodes the certificate in `FILE`")
 	f.StringVar(&o.files.Key, "key", "", "the key of --cert is in `FILE`")
 	f.StringVar(&o.files.Name, "sni", "", "every node proves to be `NAME`, instead of the host it is dialled by")
+	f.StringVar(&o.files.Ciphers, "tls-ciphers", "", "up to TLS 1.2, use only those of the `LIST` of OpenSSL's names")
+	f.StringVar(&o.files.Suites, "tls-ciphersuites", "", "in TLS 1.3, accept only those of the `LIST`")
 	f.BoolVar(&o.files.Insecure, "insecure", false, "believe any certificate: whoever stands between reads and changes everything")
 }
 
@@ -70,7 +77,7 @@ func (o *connectOptions) network() string {
 func (o *connectOptions) encryption(wanted bool) (*tls.Config, error) {
 	if !o.tls && !wanted {
 		if o.files != (config.TLS{}) {
-			return nil, usage("--cacert, --cacertdir, --cert, --key, --sni and --insecure need --tls, or an address that begins with rediss://")
+			return nil, usage("--cacert, --cacertdir, --cert, --key, --sni, --tls-ciphers, --tls-ciphersuites and --insecure need --tls, or an address that begins with rediss://")
 		}
 		return nil, nil
 	}
@@ -91,7 +98,7 @@ func (app *App) connect(ctx context.Context, fromSeed config.Credentials) (acces
 	if err != nil {
 		return access{}, err
 	}
-	a, err := app.access(flags.Or(fromSeed))
+	a, err := app.access(ctx, flags.Or(fromSeed))
 	if err == nil {
 		app.warnOfPassword(fromSeed)
 		app.warnOfInsecure()
@@ -99,14 +106,22 @@ func (app *App) connect(ctx context.Context, fromSeed config.Credentials) (acces
 	return a, err
 }
 
-// access takes from the environment what the command line does not say.
-func (app *App) access(given config.Credentials) (access, error) {
+// access takes from the environment what the command line does not say, and from
+// the context what neither does.
+func (app *App) access(ctx context.Context, given config.Credentials) (access, error) {
 	c := given.Or(config.Credentials{User: app.Env.User(), Password: app.Env.Password()})
-	encryption, err := app.global.connect.encryption(c.TLS)
+	c, err := app.contextCredentials(ctx, c)
 	if err != nil {
 		return access{}, err
 	}
-	dialer := app.NewDialer(config.Connection{Credentials: c, Encryption: encryption, Timeout: app.global.connect.timeout, Network: app.global.connect.network()})
+	o := app.global.connect
+	encryption, err := o.encryption(c.TLS)
+	if err != nil {
+		return access{}, err
+	}
+	dialer := app.NewDialer(config.Connection{
+		Credentials: c, Encryption: encryption, Timeout: o.timeout, Network: o.network(), Addresses: app.known.addresses,
+	})
 	return access{redacting{dialer, c.Password}, c, encryption != nil}, nil
 }
 
@@ -120,11 +135,40 @@ func (app *App) flagCredentials(ctx context.Context) (config.Credentials, error)
 		}
 		c.Password = config.Secret(password)
 	}
+	if o.source.Given() {
+		var err error
+		if c.Password, err = o.source.Read(ctx); err != nil {
+			return c, flagSourceError(ctx, err)
+		}
+	}
 	if o.uri == "" {
 		return c, nil
 	}
 	uri, err := parseSeed(o.uri)
 	return c.Or(uri.credentials), err
+}
+
+// flagSourceError is of a password that an option says where to find.
+func flagSourceError(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	return usage("--%w", err)
+}
+
+// onePassword refuses two of the options that give one. --askpass beside -a is
+// understood, as redis-cli does.
+func (o *globalOptions) onePassword() error {
+	given := 0
+	for _, is := range []bool{o.source.File != "", o.source.Command != "", o.pass != "" || o.askPass} {
+		if is {
+			given++
+		}
+	}
+	if o.source.Given() && given > 1 {
+		return usage("--password-file, --password-command, --askpass and --pass: want one of them")
+	}
+	return nil
 }
 
 // warnOfPassword warns on a terminal only, where somebody can do better.
@@ -135,7 +179,7 @@ func (app *App) warnOfPassword(fromSeed config.Credentials) {
 		return
 	}
 	app.Terminal.Say(func(p *ui.Page) {
-		p.Line("[WARNING] A password on the command line can be seen by other users; TRIB_PASSWORD and --askpass hide it.")
+		p.Line("[WARNING] A password on the command line can be seen by other users; TRIB_PASSWORD, --password-file and --askpass hide it.")
 	})
 }
 
@@ -153,11 +197,14 @@ func (app *App) warnOfInsecure() {
 func (app *App) observeCluster(ctx context.Context, a access, seeds ...cluster.Addr) (cluster.State, error) {
 	app.Terminal.Status("reading the cluster...")
 	defer app.Terminal.Status("")
-	s, err := observe.Cluster(ctx, a.reader(), seeds...)
+	s, err := observe.Cluster(ctx, a.reader(), app.seeds(seeds)...)
 	if ctx.Err() != nil {
 		return s, context.Cause(ctx)
 	}
-	return s, a.explain(err)
+	if err != nil {
+		return s, a.explain(err)
+	}
+	return s, app.recognise(ctx, a, seeds, s)
 }
 
 // explain adds what a connection may have lacked that broke before anything was

@@ -59,7 +59,7 @@ takes over by itself.` +
   trib create a:7000 b:7000 c:7000 --slots a:7000=0-8191 --weight b:7000=2`,
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := o.complete(args); err != nil {
+			if err := o.complete(app.announced(args)); err != nil {
 				return err
 			}
 			return run(cmd.Context(), o)
@@ -84,6 +84,9 @@ func (o *createOptions) complete(args []string) (err error) {
 		return usage("no nodes: name every node of the new cluster as HOST:PORT")
 	}
 	if o.addrs, o.credentials, err = seedsOf(args); err != nil {
+		return err
+	}
+	if err := noSocket(o.addrs); err != nil {
 		return err
 	}
 	if o.wishes, err = o.readWishes(); err != nil {

@@ -84,7 +84,7 @@ func (app *App) runDelNode(ctx context.Context, o *delNodeOptions) error {
 	if err != nil && node.ID == "" {
 		return err
 	}
-	wish := plan.DelNodeOptions{Node: node.ID, Drain: o.drain, Zones: o.zones}
+	wish := plan.DelNodeOptions{Node: node.ID, Drain: o.drain, Zones: app.zones(o.zones)}
 	for _, name := range o.to {
 		m, err := s.Find(name)
 		if err != nil {

@@ -192,7 +192,7 @@ func (app *App) bothEnds(ctx context.Context, o *importOptions) (to, from access
 			return to, from, err
 		}
 	}
-	dialer := app.NewDialer(config.Connection{Credentials: given, Encryption: encryption, Timeout: app.global.connect.timeout})
+	dialer := app.NewDialer(config.Connection{Credentials: given, Encryption: encryption, Timeout: app.global.connect.timeout, Addresses: app.known.addresses})
 	// The source is told the cluster's password, and may repeat it.
 	safe := redacting{redacting{dialer, given.Password}, to.credentials.Password}
 	return to, access{safe, given, given.TLS}, nil
@@ -277,7 +277,7 @@ func fitSource(o *importOptions, e ingest.Options) error {
 
 func memberAt(s cluster.State, addr cluster.Addr) (cluster.Member, bool) {
 	for _, m := range s.Members {
-		if canonical(m.Addr) == canonical(addr) {
+		if m.Addr.Canonical() == addr.Canonical() {
 			return m, true
 		}
 	}

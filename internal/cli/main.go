@@ -85,6 +85,9 @@ func (app *App) fail(cmd *cobra.Command, err error, args []string) int {
 	if f.Exit == exitUsage && f.Hint == "" {
 		f.Hint = cmd.CommandPath() + " --help"
 	}
+	if app.known.detour != "" && f.Exit != exitUsage {
+		f.Hint = app.known.detour
+	}
 	app.Terminal.Fail(f)
 	return f.Exit
 }

@@ -71,7 +71,7 @@ func (app *App) runReplicate(ctx context.Context, o *replicateOptions) error {
 	if err != nil {
 		return err
 	}
-	p, err := plan.Reparent(s, plan.ReparentOptions{Node: node.ID, Master: master.ID, Zones: o.zones})
+	p, err := plan.Reparent(s, plan.ReparentOptions{Node: node.ID, Master: master.ID, Zones: app.zones(o.zones)})
 	if err != nil {
 		return err
 	}

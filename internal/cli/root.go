@@ -6,6 +6,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/trib-dev/trib/internal/config"
 	"github.com/trib-dev/trib/internal/ui"
 )
 
@@ -17,7 +18,10 @@ type globalOptions struct {
 	pass          string
 	uri           string
 	askPass       bool
+	source        config.PasswordSource
 	noAuthWarning bool
+	context       string
+	configFile    string
 	connect       connectOptions
 }
 
@@ -29,6 +33,10 @@ func (o *globalOptions) addFlags(f *pflag.FlagSet) {
 	f.StringVar(&o.user, "user", "", "the ACL user is `NAME`")
 	f.StringVarP(&o.uri, "uri", "u", "", "take user and password from `URL`: redis://user:password@host:port")
 	f.BoolVar(&o.askPass, "askpass", false, "ask for the password")
+	f.StringVar(&o.source.File, "password-file", "", "the password is the first line of `FILE`")
+	f.StringVar(&o.source.Command, "password-command", "", "the password is the first line that `COMMAND` prints")
+	f.StringVar(&o.context, "context", "", "the cluster that the configuration file calls `NAME`, and the way to it")
+	f.StringVar(&o.configFile, "config", "", "the configuration is in `FILE` (also: TRIB_CONFIG)")
 	f.BoolVar(&o.noAuthWarning, "no-auth-warning", false, "do not warn of a password on the command line")
 	o.connect.addFlags(f)
 	f.Bool("verbose", false, "") // of redis-trib; the plan says what it said
@@ -46,13 +54,16 @@ them and moves their slots. Every change is shown before it is made, and can be
 resumed if it is interrupted.
 
 A cluster is named by any one of its nodes (SEED): host:port, "host port",
-[v6]:port or redis://user:password@host:port. A node is named by its id, the
-beginning of its id, or its address. Options may stand anywhere; those of
-redis-cli --cluster and redis-trib.rb are understood.
+[v6]:port, redis://user:password@host:port or the path of a unix socket; or by
+a context of the configuration file (trib help context). A node is named by its
+id, the beginning of its id, or its address. Options may stand anywhere; those
+of redis-cli --cluster and redis-trib.rb are understood.
 
 Environment:
   TRIB_PASSWORD   password (also TRIB_AUTH, VALKEYCLI_AUTH, REDISCLI_AUTH)
   TRIB_USER       ACL user
+  TRIB_CONTEXT    the context where no SEED and no --context is given
+  TRIB_CONFIG     as --config
   TRIB_YES=1      as --yes (also VALKEYCLI_CLUSTER_YES, REDISCLI_CLUSTER_YES)
   TRIB_STATE_DIR  as --state-dir
   NO_COLOR        as --no-color`
@@ -93,9 +104,11 @@ func newRoot(app *App) *cobra.Command {
 		newCheckCmd(app, nil), newFixCmd(app, nil), newExplainCmd(app), newInfoCmd(app, nil),
 		newAddNodeCmd(app, nil), newDelNodeCmd(app, nil),
 		newReplicateCmd(app, nil), newFailoverCmd(app, nil), newForgetCmd(app, nil),
-		newCallCmd(app, nil), newSetTimeoutCmd(app, nil), newBackupCmd(app, nil), newRestoreCmd(app, nil), newLabCmd(app), newKeySlotCmd(app), newVersionCmd(app), newCompletionCmd(),
+		newCallCmd(app, nil), newSetTimeoutCmd(app, nil), newBackupCmd(app, nil), newRestoreCmd(app, nil),
+		newLabCmd(app), newContextCmd(app), newKeySlotCmd(app), newVersionCmd(app), newCompletionCmd(),
 	)
 	app.completeFlags(root)
+	app.inContext(root)
 	return root
 }
 
@@ -116,6 +129,9 @@ func (app *App) begin(cmd *cobra.Command, args []string) error {
 	app.Terminal.Format = app.global.output
 	if app.global.connect.timeout > connectLimit {
 		return usage("--connect-timeout: want at most %v", connectLimit)
+	}
+	if err := app.global.onePassword(); err != nil {
+		return err
 	}
 	if app.global.noColor {
 		app.Terminal.NoColor()

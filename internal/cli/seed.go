@@ -19,10 +19,10 @@ type seed struct {
 // parseSeed reads an address or a redis:// URL. Its errors never repeat what
 // may hold a password.
 func parseSeed(text string) (seed, error) {
-	if scheme, _, ok := strings.Cut(text, "://"); ok {
+	if scheme, _, ok := strings.Cut(text, "://"); ok && scheme != "unix" {
 		return parseURL(scheme, text)
 	}
-	if _, bus, ok := strings.Cut(text, "@"); ok && strings.Trim(bus, "0123456789") != "" {
+	if _, bus, ok := strings.Cut(text, "@"); ok && !isSocket(text) && strings.Trim(bus, "0123456789") != "" {
 		return seed{}, usage("address with credentials: want redis://user:password@host:port")
 	}
 	addr, err := cluster.ParseAddr(text)
@@ -30,6 +30,10 @@ func parseSeed(text string) (seed, error) {
 		return seed{}, &usageError{err}
 	}
 	return seed{addr: addr}, nil
+}
+
+func isSocket(text string) bool {
+	return strings.HasPrefix(text, "/") || strings.HasPrefix(text, "unix://")
 }
 
 func parseURL(scheme, text string) (seed, error) {
@@ -80,7 +84,7 @@ func seedBefore(args []string) (seed, []string, error) {
 }
 
 func isHostAndPort(host, port string) bool {
-	if _, err := cluster.ParsePort(port); err != nil {
+	if _, err := cluster.ParsePort(port); err != nil || isSocket(host) {
 		return false
 	}
 	_, err := netip.ParseAddr(strings.Trim(host, "[]"))
@@ -97,7 +101,7 @@ func seedsOf(args []string) ([]cluster.Addr, config.Credentials, error) {
 		if err != nil {
 			return nil, shared, err
 		}
-		key := canonical(s.addr)
+		key := s.addr.Canonical()
 		if _, twice := seen[key]; twice {
 			return nil, shared, usage("address %s stands twice", s.addr)
 		}
@@ -109,13 +113,4 @@ func seedsOf(args []string) ([]cluster.Addr, config.Credentials, error) {
 		addrs = append(addrs, s.addr)
 	}
 	return addrs, shared, nil
-}
-
-// canonical makes spellings of one address equal.
-func canonical(a cluster.Addr) cluster.Addr {
-	a.Host = strings.ToLower(a.Host)
-	if ip, err := netip.ParseAddr(a.Host); err == nil {
-		a.Host = ip.String()
-	}
-	return a
 }

@@ -83,19 +83,22 @@ func signals() <-chan os.Signal {
 func dialReal(c config.Connection) driver.Dialer {
 	return goredis.New(goredis.Options{
 		Username: c.User, Password: c.Password.Reveal(), TLS: c.Encryption, ConnectTimeout: c.Timeout,
-		DialContext: preferring(c.Network),
+		Addresses: c.Addresses, DialContext: preferring(c.Network),
 	})
 }
 
 // preferring dials the addresses of one kind that a name has; where it has none,
 // or is an address of the other kind, it dials what there is, as redis-cli does.
 // It is nil without a preference.
-func preferring(network string) func(ctx context.Context, _, address string) (net.Conn, error) {
+func preferring(network string) func(ctx context.Context, kind, address string) (net.Conn, error) {
 	if network == "" {
 		return nil
 	}
 	d := &net.Dialer{KeepAlive: 15 * time.Second}
-	return func(ctx context.Context, _, address string) (net.Conn, error) {
+	return func(ctx context.Context, kind, address string) (net.Conn, error) {
+		if kind == "unix" {
+			return d.DialContext(ctx, kind, address)
+		}
 		c, err := d.DialContext(ctx, network, address)
 		if _, none := errors.AsType[*net.AddrError](err); none {
 			return d.DialContext(ctx, "tcp", address)

@@ -62,7 +62,7 @@ func (o *createOptions) node(flag, name string) (cluster.Addr, error) {
 		return named, usage("%s: %w", flag, err)
 	}
 	for _, addr := range o.addrs {
-		if canonical(addr) == canonical(named) {
+		if addr.Canonical() == named.Canonical() {
 			return addr, nil
 		}
 	}
@@ -91,7 +91,7 @@ func (o *createOptions) readZones() (map[string]string, error) {
 	return zones, nil
 }
 
-func hostOf(host string) string { return canonical(cluster.Addr{Host: host}).Host }
+func hostOf(host string) string { return cluster.Addr{Host: host}.Canonical().Host }
 
 // nodePairs is a flag that says something of a node or a host, as NODE=WHAT; it may
 // be given several times.

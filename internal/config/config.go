@@ -30,6 +30,9 @@ func (env Env) Password() Secret {
 // User is the user that the environment gives; it may be empty.
 func (env Env) User() string { return env("TRIB_USER") }
 
+// Context is the context that the environment names; it may be empty.
+func (env Env) Context() string { return env("TRIB_CONTEXT") }
+
 // Yes reports whether the environment consents to changes. Only "1" does, as
 // with redis-cli: a variable that somebody set to "no" must not.
 func (env Env) Yes() bool {

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
@@ -8,6 +9,8 @@ import (
 	"os"
 	"path/filepath"
 	"time"
+
+	"github.com/trib-dev/trib/pkg/driver"
 )
 
 // Connection is what a dialer is made from.
@@ -15,7 +18,8 @@ type Connection struct {
 	Credentials
 	Encryption *tls.Config   // nil for none
 	Timeout    time.Duration // until a node has answered the greeting; 0 for the driver's own
-	Network    string        // "tcp4" or "tcp6" where a name has both kinds of address; "" for either
+	Addresses  driver.AddressMap
+	Network    string // "tcp4" or "tcp6" where a name has both kinds of address; "" for either
 }
 
 // TLS is what the command line says of encryption.
@@ -24,7 +28,18 @@ type TLS struct {
 	CACertDir string // directory of such files
 	Cert, Key string // files of the client's own certificate
 	Name      string // that every node proves to have, and is asked for
+	Ciphers   string // OpenSSL's names of those to offer up to TLS 1.2; empty for all
+	Suites    string // the names of those to accept in TLS 1.3; empty for all
 	Insecure  bool   // believe everybody
+}
+
+// Or fills what t lacks from what matters less.
+func (t TLS) Or(less TLS) TLS {
+	return TLS{
+		CACert: cmp.Or(t.CACert, less.CACert), CACertDir: cmp.Or(t.CACertDir, less.CACertDir),
+		Cert: cmp.Or(t.Cert, less.Cert), Key: cmp.Or(t.Key, less.Key), Name: cmp.Or(t.Name, less.Name),
+		Ciphers: cmp.Or(t.Ciphers, less.Ciphers), Suites: cmp.Or(t.Suites, less.Suites), Insecure: t.Insecure || less.Insecure,
+	}
 }
 
 // minTLS is the oldest version that is still thought safe.
@@ -38,6 +53,9 @@ func (t TLS) Config() (*tls.Config, error) {
 	c := &tls.Config{MinVersion: minTLS, ServerName: t.Name, InsecureSkipVerify: t.Insecure}
 	var err error
 	if c.RootCAs, err = t.authorities(); err != nil {
+		return nil, err
+	}
+	if err := t.ciphers(c); err != nil {
 		return nil, err
 	}
 	if t.Cert == "" {

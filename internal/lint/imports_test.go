@@ -28,7 +28,7 @@ var house = map[string][]string{
 	"pkg/ingest":            {"pkg/cluster", "pkg/driver", "pkg/lock", "pkg/move"},
 	"pkg/backup":            {"pkg/cluster", "pkg/driver", "pkg/lock", "pkg/observe"},
 	"pkg/apply":             {"pkg/cluster", "pkg/driver", "pkg/health", "pkg/lock", "pkg/move", "pkg/observe", "pkg/plan"},
-	"internal/config":       {},
+	"internal/config":       {"pkg/cluster", "pkg/driver"},
 	"internal/prompt":       {},
 	"internal/ui":           {"pkg/apply", "pkg/backup", "pkg/cluster", "pkg/health", "pkg/ingest", "pkg/move", "pkg/plan", "internal/lab"},
 	"internal/journal":      {"pkg/apply", "pkg/cluster", "pkg/plan"},

@@ -3,6 +3,7 @@ package cluster
 import (
 	"fmt"
 	"net"
+	"net/netip"
 	"strconv"
 	"strings"
 	"unicode"
@@ -15,6 +16,7 @@ const BusPortOffset = 10000
 
 // Addr is where clients reach a node. Host is an IP address without brackets
 // or a host name; it is empty where a node does not know its own address yet.
+// The path of a unix socket is a Host without a Port.
 type Addr struct {
 	Host string
 	Port int
@@ -22,8 +24,12 @@ type Addr struct {
 
 // ParseAddr reads host:port, [v6]:port, and v6:port without brackets, where the
 // last colon separates the port. A bus port behind '@' is accepted and ignored,
-// as redis-cli does, so that addresses can be pasted from CLUSTER NODES.
+// as redis-cli does, so that addresses can be pasted from CLUSTER NODES. A text
+// that begins with / or unix:// is the path of a unix socket.
 func ParseAddr(s string) (Addr, error) {
+	if path := strings.TrimPrefix(s, "unix://"); strings.HasPrefix(path, "/") {
+		return parseSocket(path)
+	}
 	text, _, _ := strings.Cut(s, "@")
 	i := strings.LastIndexByte(text, ':')
 	if i < 0 {
@@ -38,6 +44,14 @@ func ParseAddr(s string) (Addr, error) {
 		return Addr{}, fmt.Errorf("address %q: %w", clip(s), err)
 	}
 	return Addr{Host: host, Port: port}, nil
+}
+
+func parseSocket(path string) (Addr, error) {
+	unprintable := func(r rune) bool { return r == utf8.RuneError || !unicode.IsPrint(r) }
+	if path == "/" || strings.ContainsFunc(path, unprintable) {
+		return Addr{}, fmt.Errorf("address %q: want the path of a unix socket", clip(path))
+	}
+	return Addr{Host: path}, nil
 }
 
 // ParsePort reads a TCP port, 1 to 65535, in plain decimal digits.
@@ -85,13 +99,34 @@ func parseNumber(s string, limit int) (int, error) {
 	return n, nil
 }
 
-// String is the address in the form that net.Dial takes; IPv6 is bracketed.
+// String is the address in the form that net.Dial takes; IPv6 is bracketed. A
+// unix socket is its path.
 func (a Addr) String() string {
+	if a.IsSocket() {
+		return a.Host
+	}
 	return net.JoinHostPort(a.Host, strconv.Itoa(a.Port))
 }
 
 // Known reports whether the address can be dialled at all.
-func (a Addr) Known() bool { return a.Host != "" && a.Port != 0 }
+func (a Addr) Known() bool { return a.Host != "" && a.Port != 0 || a.IsSocket() }
+
+// IsSocket reports whether the address is the path of a unix socket, which no
+// node can tell another one.
+func (a Addr) IsSocket() bool { return strings.HasPrefix(a.Host, "/") && a.Port == 0 }
+
+// Canonical makes spellings of one address equal: of names the case, of IP
+// addresses the zeros.
+func (a Addr) Canonical() Addr {
+	if a.IsSocket() {
+		return a
+	}
+	a.Host = strings.ToLower(a.Host)
+	if ip, err := netip.ParseAddr(a.Host); err == nil {
+		a.Host = ip.String()
+	}
+	return a
+}
 
 // MarshalText writes the address as String does.
 func (a Addr) MarshalText() ([]byte, error) { return []byte(a.String()), nil }

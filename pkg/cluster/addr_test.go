@@ -27,6 +27,14 @@ func TestParseAddr(t *testing.T) {
 		{"highest port", "h:65535", cluster.Addr{Host: "h", Port: 65535}, "h:65535"},
 		{"leading zeros", "h:00080", cluster.Addr{Host: "h", Port: 80}, "h:80"},
 
+		{"unix socket", "/run/redis/a b.sock", cluster.Addr{Host: "/run/redis/a b.sock"}, "/run/redis/a b.sock"},
+		{"unix socket as a URL", "unix:///run/redis.sock", cluster.Addr{Host: "/run/redis.sock"}, "/run/redis.sock"},
+		{"unix socket with a colon", "/run/redis:7000", cluster.Addr{Host: "/run/redis:7000"}, "/run/redis:7000"},
+
+		{name: "no socket", text: "/"},
+		{name: "a socket of nowhere", text: "unix://"},
+		{name: "relative socket", text: "unix://redis.sock"},
+		{name: "socket with a line break", text: "/run/\nredis"},
 		{name: "empty", text: ""},
 		{name: "no colon", text: "localhost"},
 		{name: "no host", text: ":7000"},
@@ -78,9 +86,21 @@ func TestAddrKnown(t *testing.T) {
 		{Port: 7000}:            false,
 		{Host: "h"}:             false,
 		{Host: "h", Port: 7000}: true,
+		{Host: "/s"}:            true,
 	} {
 		if addr.Known() != want {
 			t.Errorf("%+v: known is %v", addr, !want)
+		}
+	}
+}
+
+func TestCanonical(t *testing.T) {
+	for text, want := range map[string]string{
+		"H.Example:1": "h.example:1", "[0:0::1]:1": "[::1]:1", "[FE80::1%eth0]:1": "[fe80::1%eth0]:1", "10.0.0.1:1": "10.0.0.1:1", "/Run/X": "/Run/X",
+	} {
+		a, err := cluster.ParseAddr(text)
+		if got := a.Canonical().String(); err != nil || got != want {
+			t.Errorf("%s: %s, %v; want %s", text, got, err, want)
 		}
 	}
 }
@@ -109,6 +129,9 @@ func FuzzParseAddr(f *testing.F) {
 		}
 		if again, err := cluster.ParseAddr(a.String()); err != nil || again != a {
 			t.Errorf("%q became %+v and then %+v, %v", in, a, again, err)
+		}
+		if a.IsSocket() {
+			return
 		}
 		if host, _, err := net.SplitHostPort(a.String()); err != nil || host != a.Host {
 			t.Errorf("%q cannot be dialled: host %q, %v", a, host, err)

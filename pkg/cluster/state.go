@@ -19,6 +19,10 @@ type Member struct {
 	ID   NodeID
 	Addr Addr // as announced; of a node without known host, as it was dialled
 
+	// Reached is where this host finds the node, if that is not Addr: it only
+	// lets people name the node so.
+	Reached Addr
+
 	// Unreachable says why nothing below is filled in, and is empty otherwise.
 	Unreachable string
 	Cause       Cause // the kind of reason that Unreachable gives; empty with it
@@ -147,7 +151,8 @@ func (s State) Sort() {
 }
 
 // Find resolves what a person calls a node: its id, an unambiguous prefix of
-// the id, or its address. The error of an unknown or ambiguous name lists the
+// the id, or its address: the announced one, that with the announced host name,
+// or where it is reached. The error of an unknown or ambiguous name lists the
 // candidates.
 func (s State) Find(name string) (Member, error) {
 	var found []Member
@@ -170,7 +175,10 @@ func (m Member) answersTo(name string) bool {
 		return false
 	}
 	if addr, err := ParseAddr(name); err == nil {
-		return addr == m.Addr
+		named := Addr{Host: m.View.Self().Hostname, Port: m.Addr.Port}
+		return slices.ContainsFunc([]Addr{m.Addr, m.Reached, named}, func(own Addr) bool {
+			return own.Known() && addr.Canonical() == own.Canonical()
+		})
 	}
 	return strings.HasPrefix(string(m.ID), strings.ToLower(name))
 }

@@ -3,6 +3,7 @@ package goredis
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"net"
@@ -30,6 +31,10 @@ type Options struct {
 	// ConnectTimeout bounds a dial, the greeting included, besides the context's
 	// deadline; 0 is driver.ProbeTimeout where the context has none.
 	ConnectTimeout time.Duration
+
+	// Addresses are how nodes are reached that announce other addresses. Errors
+	// name a node as it announces itself.
+	Addresses driver.AddressMap
 
 	// DialContext opens the TCP connection; nil is a plain net.Dialer. Tunnels
 	// and fault injection come in here.
@@ -65,14 +70,15 @@ func (d dialer) Dial(ctx context.Context, addr cluster.Addr, name string) (drive
 func (d dialer) dial(ctx context.Context, addr cluster.Addr, name string) (*conn, error) {
 	ctx, cancel := d.bounded(ctx)
 	defer cancel()
-	wire, err := d.o.DialContext(ctx, "tcp", addr.String())
+	at := d.o.Addresses.Reach(addr)
+	wire, err := d.o.DialContext(ctx, network(at), at.String())
 	if err != nil {
-		return nil, &driver.TransportError{Addr: addr, Err: dialCause(err)}
+		return nil, &driver.TransportError{Addr: addr, Err: detour(addr, at, dialCause(err))}
 	}
-	spoken, err := d.encrypt(ctx, addr, wire)
+	spoken, err := d.encrypt(ctx, addr, at, wire)
 	if err != nil {
 		wire.Close()
-		return nil, &driver.TransportError{Addr: addr, Err: dialCause(err)}
+		return nil, &driver.TransportError{Addr: addr, Err: detour(addr, at, dialCause(err))}
 	}
 	c := &conn{addr: addr, wire: wire, spoken: spoken, secret: d.o.Password, client: redis.NewClient(d.clientOptions(addr, framed(spoken)))}
 	if err := c.greet(ctx, name); err != nil {
@@ -80,6 +86,21 @@ func (d dialer) dial(ctx context.Context, addr cluster.Addr, name string) (*conn
 		return nil, err
 	}
 	return c, nil
+}
+
+func network(at cluster.Addr) string {
+	if at.IsSocket() {
+		return "unix"
+	}
+	return "tcp"
+}
+
+// detour adds where a node was looked for that announces another address.
+func detour(addr, at cluster.Addr, err error) error {
+	if at == addr {
+		return err
+	}
+	return fmt.Errorf("reached at %s: %w", at, err)
 }
 
 func (d dialer) bounded(ctx context.Context) (context.Context, context.CancelFunc) {
@@ -92,13 +113,17 @@ func (d dialer) bounded(ctx context.Context) (context.Context, context.CancelFun
 // encrypt shakes hands here and not in go-redis, which would do so under the
 // first command's deadline. The connection is cut at the TCP socket: a TLS one
 // says goodbye first, and waits for a node that does not listen.
-func (d dialer) encrypt(ctx context.Context, addr cluster.Addr, wire net.Conn) (net.Conn, error) {
-	if d.o.TLS == nil {
+func (d dialer) encrypt(ctx context.Context, addr, at cluster.Addr, wire net.Conn) (net.Conn, error) {
+	if d.o.TLS == nil || at.IsSocket() {
 		return wire, nil
 	}
 	config := d.o.TLS.Clone()
-	if config.ServerName == "" {
-		config.ServerName, _, _ = strings.Cut(addr.Host, "%") // an IPv6 zone is this host's own affair
+	switch {
+	case config.ServerName != "":
+	case at.Host == addr.Host || config.InsecureSkipVerify:
+		config.ServerName = serverName(at)
+	default:
+		proveEither(config, serverName(at), serverName(addr))
 	}
 	encrypted := tls.Client(wire, config)
 	err := encrypted.HandshakeContext(ctx)
@@ -111,6 +136,43 @@ func (d dialer) encrypt(ctx context.Context, addr cluster.Addr, wire net.Conn) (
 		err = os.ErrDeadlineExceeded
 	}
 	return nil, fmt.Errorf("TLS handshake: %w", err)
+}
+
+// serverName leaves an IPv6 zone out, which is this host's own affair.
+func serverName(a cluster.Addr) string {
+	name, _, _ := strings.Cut(a.Host, "%")
+	return name
+}
+
+// proveEither lets a node prove the host at which it is reached, or the one that
+// it announces: the certificate may be for either.
+func proveEither(config *tls.Config, reached, announced string) {
+	also := config.VerifyConnection
+	config.ServerName = reached
+	config.InsecureSkipVerify = true // it is what turns the check below on alone
+	config.VerifyConnection = func(s tls.ConnectionState) error {
+		err := prove(config, s, reached)
+		if err != nil && prove(config, s, announced) != nil {
+			return &tls.CertificateVerificationError{UnverifiedCertificates: s.PeerCertificates, Err: err}
+		}
+		if also != nil {
+			return also(s)
+		}
+		return nil
+	}
+}
+
+// prove is what crypto/tls does for the one name that it knows.
+func prove(config *tls.Config, s tls.ConnectionState, name string) error {
+	if len(s.PeerCertificates) == 0 {
+		return errors.New("the node shows no certificate")
+	}
+	options := x509.VerifyOptions{Roots: config.RootCAs, DNSName: name, Intermediates: x509.NewCertPool()}
+	for _, c := range s.PeerCertificates[1:] {
+		options.Intermediates.AddCert(c)
+	}
+	_, err := s.PeerCertificates[0].Verify(options)
+	return err
 }
 
 // dialCause drops the address from net's error: the driver's error names it.
