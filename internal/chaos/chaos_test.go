@@ -115,6 +115,10 @@ func (n *nemesis) trial(t *testing.T, f fault) {
 	}
 	n.tallies[f.name].add(f, o)
 	t.Logf("%s: exit %d, %d writes, %v", tr, o.exit, o.counted, o.took.Round(10*time.Millisecond))
+	if os.Getenv("CHAOS_DEBUG") != "" && !o.hit {
+		text, _ := os.ReadFile(filepath.Join(n.rig.stage, "story.txt"))
+		t.Logf("%s", text)
+	}
 	if o.problems == nil {
 		return
 	}

@@ -45,9 +45,9 @@ type record struct {
 
 // state is what a key that is set and deleted may be found to be.
 type state struct {
-	value          string // empty where it must not be there
-	expires        bool
-	from, to       time.Time // between them it expires
+	value    string // empty where it must not be there
+	expires  bool
+	from, to time.Time // between them it expires
 }
 
 type kind int
@@ -84,11 +84,16 @@ func newModel(dial func() *labtest.Client, prefix string, tags []string, perSlot
 
 // fill writes once to every key.
 func (m *model) fill() {
-	client := m.dial()
-	defer client.Close()
-	for _, r := range m.records {
-		m.write(client, r, rand.N(time.Second))
+	for i := range clients {
+		m.done.Go(func() {
+			client := m.dial()
+			defer client.Close()
+			for k := i; k < len(m.records); k += clients {
+				m.write(client, m.records[k], time.Second)
+			}
+		})
 	}
+	m.done.Wait()
 }
 
 const clients = 4

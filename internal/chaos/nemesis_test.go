@@ -85,7 +85,7 @@ func (tr *trial) String() string {
 const (
 	chaosSlots   = 3
 	chaosKeys    = 25 // in each slot
-	chaosBatch   = 10
+	chaosBatch   = 4
 	slotsInTrial = 10922 // of the first two shards
 )
 
@@ -93,7 +93,7 @@ const (
 func draw(number int, f fault, lots *rand.Rand) *trial {
 	return &trial{
 		number: number, fault: f,
-		at:     2 + lots.IntN(6),
+		at:     2 + lots.IntN(10),
 		phase:  chaos.Phases()[lots.IntN(3)],
 		repair: []string{"resume", "fix"}[lots.IntN(2)],
 		dwell:  time.Duration(150+lots.IntN(200)) * time.Millisecond,
@@ -234,18 +234,14 @@ func (r *rig) move(tr *trial, o *outcome) (err error) {
 // halfway reports whether a slot is open with keys on both sides.
 func (r *rig) halfway(tr *trial) bool {
 	return slices.ContainsFunc(tr.slots, func(slot int) bool {
-		for _, n := range tr.ends {
+		return !slices.ContainsFunc(tr.ends[:], func(n *lab.Node) bool {
 			keys, _ := r.ask(n, "CLUSTER", "COUNTKEYSINSLOT", strconv.Itoa(slot))
-			if count, _ := keys.(int64); count == 0 {
-				return false
-			}
+			count, _ := keys.(int64)
 			s, err := r.self(n)
-			open := func(word string) bool { return strings.HasPrefix(word, fmt.Sprintf("[%d-", slot)) }
-			if err != nil || !slices.ContainsFunc(s.open, open) {
-				return false
-			}
-		}
-		return true
+			open := slices.ContainsFunc(s.open, func(word string) bool { return strings.HasPrefix(word, fmt.Sprintf("[%d-", slot)) })
+			r.note(fmt.Sprintf("%s has %d keys of slot %d; open %v", n.Addr(), count, slot, s.open))
+			return err != nil || !open || count == 0
+		})
 	})
 }
 

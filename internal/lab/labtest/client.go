@@ -54,9 +54,9 @@ type Result struct {
 // sends a command again whose outcome is unknown. It is not safe for concurrent
 // use: a writer has its own.
 type Client struct {
-	Patience time.Duration // how long refusals that pass are retried; default 5 s
-	Timeout  time.Duration // until a missing reply makes the outcome unknown; default 2 s
-	Hold     time.Duration // how long to wait for a replica to have it too; 0 does not ask
+	Patience time.Duration     // how long refusals that pass are retried; default 5 s
+	Timeout  time.Duration     // until a missing reply makes the outcome unknown; default 2 s
+	Hold     time.Duration     // how long to wait for a replica to have it too; 0 does not ask
 	Real     map[string]string // where servers are that announce another address
 
 	access access
