@@ -23,6 +23,7 @@ type fault struct {
 	failover bool // a replica takes over
 	byKill   bool // because its master was killed
 	ends     bool // for trib itself
+	splits   bool // keys may come to have two values, of which trib must choose none
 	strike   func(*rig, *trial) (mend func() error, err error)
 }
 
@@ -37,6 +38,8 @@ func faults() []fault {
 		{name: "reply of RESTORE late", strike: mischief(target, chaos.Mischief{Command: "RESTORE-ASKING", Hold: nodeTimeout / 2})},
 		{name: "reply of RESTORE lost", strike: mischief(target, chaos.Mischief{Command: "RESTORE-ASKING", Lose: true})},
 		{name: "target out of memory", strike: fillMemory},
+		{name: "reply of RESTORE lost, then trib killed", ends: true, splits: true, strike: orphanCopy},
+		{name: "source killed, clients go on", failover: true, byKill: true, splits: true, strike: killNode(source)},
 	}
 	for _, s := range []side{source, target} {
 		all = append(all,
@@ -133,6 +136,9 @@ func (r *rig) try(tr *trial) (o outcome, err error) {
 	out, code := r.run(tr.repair, tr.seed, "--yes")
 	tr.model.moving.Store(false)
 	tr.model.rest()
+	if code == conflict && tr.fault.splits {
+		out, code = r.decide(tr, &o)
+	}
 	if code != 0 {
 		o.blame(0, "%s: exit %d:\n%s", tr.repair, code, out)
 	}
@@ -170,7 +176,7 @@ func (r *rig) cast(tr *trial) error {
 	for _, slot := range tr.slots {
 		tags = append(tags, r.tags[slot])
 	}
-	tr.model = newModel(r.client, fmt.Sprint("t", tr.number), tags, chaosKeys, func(kind) bool { return true })
+	tr.model = newModel(r.client, fmt.Sprint("t", tr.number), tags, chaosKeys, func(k kind) bool { return k.appends() || !tr.fault.splits })
 	return nil
 }
 
@@ -225,7 +231,7 @@ func (r *rig) move(tr *trial, o *outcome) (err error) {
 	if late != nil {
 		o.blame(0, "%v", late)
 	}
-	if !tr.fault.ends && !slices.Contains([]int{0, 3, 5}, o.exit) {
+	if may := []int{0, 3, 5}; !tr.fault.ends && !slices.Contains(may, o.exit) && !(tr.fault.splits && o.exit == conflict) {
 		o.blame(0, "reshard: exit %d", o.exit)
 	}
 	return errors.Join(err, <-mended)
@@ -249,7 +255,44 @@ func (r *rig) halfway(tr *trial) bool {
 // successor of a source does not know of the move before Valkey 8, and lets
 // clients make anew the keys that have moved out of its sight.
 func (tr *trial) silent(r *rig) bool {
-	return tr.fault.failover && strings.HasPrefix(tr.fault.name, "source") && strings.HasPrefix(r.c.Nodes()[0].Server().Name(), "redis")
+	return tr.fault.failover && !tr.fault.splits && strings.HasPrefix(tr.fault.name, "source") && strings.HasPrefix(r.c.Nodes()[0].Server().Name(), "redis")
+}
+
+// conflict is the exit code where keys have two values.
+const conflict = 6
+
+// decide holds that nothing is lost while nobody has decided between two values:
+// what was acknowledged is on one side or the other. Then it decides.
+func (r *rig) decide(tr *trial, o *outcome) (out string, code int) {
+	for _, record := range tr.model.records {
+		found := make(map[string]bool)
+		for _, n := range r.c.Nodes() {
+			for _, item := range r.peek(n, record.read()) {
+				found[item] = true
+			}
+		}
+		lost := slices.DeleteFunc(slices.Clone(record.acked), func(v string) bool { return found[v] })
+		if len(lost) > 0 {
+			o.blame(len(lost), "%s: neither side has %q", record.key, lost)
+		}
+		// One side alone would not satisfy the model any more.
+		record.acked, record.unknown = nil, found
+	}
+	return r.run("fix", tr.seed, "--yes", "--conflict", "source")
+}
+
+// peek reads a key at a server, whether it owns the slot or imports it.
+func (r *rig) peek(n *lab.Node, command []string) []string {
+	conn, err := r.c.Open(r.t.Context(), n)
+	if err != nil {
+		return nil
+	}
+	defer conn.Close()
+	replies, err := conn.Pipeline([]string{"ASKING"}, command)
+	if err != nil {
+		return nil
+	}
+	return items(replies[1])
 }
 
 // judge looks at what clients find, and at the cluster.
@@ -307,6 +350,26 @@ func mischief(at side, m chaos.Mischief) func(*rig, *trial) (func() error, error
 			return nil
 		}, nil
 	}
+}
+
+// orphanCopy leaves keys on both sides, of which clients go on to change the
+// source's: the target has them, the source does not know it, and whoever could
+// have told is gone.
+func orphanCopy(r *rig, tr *trial) (func() error, error) {
+	from, to := r.relays[tr.ends[source]], r.relays[tr.ends[target]]
+	from.Arm(chaos.Mischief{Command: "MIGRATE", Hold: 10 * time.Second})
+	to.Arm(chaos.Mischief{Command: "RESTORE-ASKING", Lose: true})
+	return func() error {
+		err := await(10*time.Second, func() error {
+			if !to.Done() {
+				return errors.New("no RESTORE came")
+			}
+			return nil
+		})
+		from.Disarm()
+		to.Disarm()
+		return errors.Join(err, tr.worker.cmd.Process.Kill())
+	}, nil
 }
 
 // fillMemory leaves the target no room.

@@ -7,9 +7,11 @@ import (
 	"time"
 )
 
-// Mischief is what a relay does to the reply of a command.
+// Mischief is what a relay does around a command or to its reply.
 type Mischief struct {
-	Command string        // the words with which the command begins, as they are sent
+	Command string        // a word of the command, as it is sent
+	Skip    int           // so many of these commands pass first
+	Call    func()        // is called before the command passes
 	Hold    time.Duration // the reply comes so much later
 	Lose    bool          // the reply does not come, and the connection ends after it
 }
@@ -48,6 +50,13 @@ func (r *Relay) Arm(m Mischief) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.next, r.done = &m, false
+}
+
+// Done reports whether the mischief was done.
+func (r *Relay) Done() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.done
 }
 
 // Disarm takes back what was not done. It reports whether it was done.
@@ -111,6 +120,10 @@ func (r *Relay) afflicts(request []byte) *Mischief {
 	if r.next == nil || !bytes.Contains(request, []byte(r.next.Command)) {
 		return nil
 	}
+	if r.next.Skip > 0 {
+		r.next.Skip--
+		return nil
+	}
 	m := r.next
 	r.next, r.done = nil, true
 	return m
@@ -139,6 +152,9 @@ func (p *pair) requests(afflicts func([]byte) *Mischief) {
 			return
 		}
 		if m := afflicts(buf[:n]); m != nil {
+			if m.Call != nil {
+				m.Call()
+			}
 			p.mu.Lock()
 			p.todo = m
 			p.mu.Unlock()
