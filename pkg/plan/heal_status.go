@@ -76,7 +76,7 @@ func (p Plan) gatherStatus(step Step, s cluster.State) (Status, string) {
 	if !from.IsMaster() {
 		return Blocked, roleChanged(from, s)
 	}
-	if lost := step.Slots.Minus(to.Slots()).Minus(p.claimed(step.To)); !lost.Empty() {
+	if lost := step.Slots.Minus(to.Slots()).Minus(p.given(step.To)); !lost.Empty() {
 		return Blocked, ownersChanged(lost, to, s)
 	}
 	for slot := range step.Slots.All() {
@@ -88,11 +88,11 @@ func (p Plan) gatherStatus(step Step, s cluster.State) (Status, string) {
 	return Done, ""
 }
 
-// claimed are the slots that the plan lets a node claim.
-func (p Plan) claimed(id cluster.NodeID) cluster.SlotSet {
+// given are the slots that the plan gives to a node.
+func (p Plan) given(id cluster.NodeID) cluster.SlotSet {
 	var slots cluster.SlotSet
 	for _, step := range p.Steps {
-		if step.Action == ClaimSlots && step.Node == id {
+		if step.Action == ClaimSlots && step.Node == id || step.Action == MoveSlots && step.To == id {
 			slots = slots.Union(step.Slots)
 		}
 	}
