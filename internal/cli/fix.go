@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -147,17 +146,16 @@ func (app *App) fix(ctx context.Context, a access, s cluster.State, o *fixOption
 	return err
 }
 
-// begunGathering are the steps with which the last repair on this host gathered
-// keys, where it did not come to its end: what it was told holds. It does not for
-// a node that was restarted since, which may have loaded older keys.
+// begunGathering are the decisions of the last repair on this host about keys on nodes that
+// do not own them, where it did not come to its end.
 func (app *App) begunGathering(o journalOptions, s cluster.State) []plan.Step {
 	run, found := app.latest(o, s, func(k plan.Kind) bool { return k == plan.KindFix })
 	if !found || !unfinished(run) {
 		return nil
 	}
-	return slices.DeleteFunc(slices.Clone(run.Plan.Steps), func(step plan.Step) bool {
-		holder, _ := s.Get(step.From)
-		return !step.Action.Gathers() || holder.RunID == "" || holder.RunID != run.Runs[step.From]
+	return run.Plan.Begun(func(id cluster.NodeID) bool {
+		m, _ := s.Get(id)
+		return m.RunID != "" && m.RunID == run.Runs[id]
 	})
 }
 

@@ -35,7 +35,7 @@ type HealOptions struct {
 	Only        []health.Code   // kinds of findings; all where it is empty
 	Slots       cluster.SlotSet // all where it is empty
 	ForeignKeys ForeignPolicy   // default ForeignList
-	Begun       []Step          // gather, drop or discard keys, of a repair that was interrupted: their decisions hold
+	Begun       []Step          // of a repair that was interrupted, see Plan.Begun: its decisions hold
 }
 
 // Undecided is a problem that is not repaired, and why.
@@ -218,6 +218,26 @@ func (h *healer) policy(slot int, ends pair) ForeignPolicy {
 		return ForeignDrop
 	}
 	return ForeignList
+}
+
+// Begun are the steps of an interrupted repair that say what becomes of keys on
+// nodes that do not own them. What a node holds that was restarted since may be
+// older than what was decided about; runs tells of the others. Where both ends
+// have run on, either one may have come to own the slot: Valkey's nodes take a
+// slot that they import and nobody claims.
+func (p Plan) Begun(runs func(cluster.NodeID) bool) []Step {
+	var steps []Step
+	for _, step := range p.Steps {
+		if !step.Action.Gathers() || !runs(step.From) {
+			continue
+		}
+		steps = append(steps, step)
+		if step.Action == GatherKeys && runs(step.To) {
+			step.From, step.To = step.To, step.From
+			steps = append(steps, step)
+		}
+	}
+	return steps
 }
 
 // begun is what an interrupted repair was about to do with the keys of a slot
