@@ -7,8 +7,8 @@ import (
 )
 
 // pinStatus takes a slot for pinned that the holder gave up, imports, and sees
-// with the owner: one that imports a slot hears of no claim to it. One that the
-// owner has already is past that.
+// with the owner: one that imports a slot hears of no claim to it. Once all
+// believe the owner, that is past.
 func (p Plan) pinStatus(step Step, s cluster.State) (Status, string) {
 	from, _ := s.Get(step.From)
 	to, _ := s.Get(step.To)
@@ -19,9 +19,10 @@ func (p Plan) pinStatus(step Step, s cluster.State) (Status, string) {
 		return Blocked, fmt.Sprintf("%s has come to own slots %s alone", from.Addr, lost)
 	}
 	seen, _ := from.View.Get(step.To)
+	past := Claimed(Step{Node: step.To, Slots: step.Slots}, s)
 	for slot := range step.Slots.All() {
 		pinned := from.View.Self().Importing[slot] == step.To && seen.Slots.Has(slot)
-		if from.Slots().Has(slot) || !pinned && !to.Slots().Has(slot) {
+		if from.Slots().Has(slot) || !pinned && !past {
 			return Ready, ""
 		}
 	}

@@ -131,7 +131,11 @@ func (n node) pairs(field string) map[int]string {
 func (n node) view(all []node) string {
 	var b strings.Builder
 	taken := n.slots
+	seen, seenSlots, _ := strings.Cut(n.fields["sees"], ":")
 	for _, other := range all {
+		if other.name == seen {
+			other.slots = other.slots.Union(must(cluster.ParseSlotSet(seenSlots)))
+		}
 		if other.name != n.name {
 			other.slots, taken = other.slots.Minus(taken), taken.Union(other.slots)
 		}
