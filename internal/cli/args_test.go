@@ -206,7 +206,7 @@ func TestRebalanceSpellings(t *testing.T) {
 		{"--cluster-weight=a=1", "[::1]:7000=2.5", "--cluster-threshold=5", "--cluster-use-empty-primaries", "--cluster", "rebalance", "h:1", "--simulate", "--pipeline=7", "--timeout=60s"},
 		{"rebalance", "--weight", "a=1", "--weight", "[::1]:7000=2.5", "--threshold", "5.0", "--use-empty-masters", "--simulate", "--replace", "--timeout", "60000", "--pipeline", "7", "h:1"},
 	} {
-		if diff := cmp.Diff(want, parse(t, line...), cmp.AllowUnexported(rebalanceOptions{}, changeOptions{}, journalOptions{}, moveOptions{}, seed{}, weight{})); diff != "" {
+		if diff := cmp.Diff(want, parse(t, line...), cmp.AllowUnexported(rebalanceOptions{}, changeOptions{}, journalOptions{}, moveOptions{}, conflictOptions{}, decisions{}, seed{}, weight{})); diff != "" {
 			t.Errorf("%v (-want +got):\n%s", line, diff)
 		}
 	}

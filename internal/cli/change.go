@@ -191,9 +191,10 @@ func (app *App) apply(ctx context.Context, c change) (ui.Outcome, error) {
 // explain adds how to go on after a run that stopped part-way. What it had not
 // begun is in the journal, where there is one.
 func (c change) explain(err error, left int, journaled bool) error {
+	conflict, differ := errors.AsType[*move.ConflictError](err)
 	switch {
-	case exitCode(err) == exitConflict:
-		return &hintError{err, "compare the two values, delete the wrong one on its node, then: " + c.resume}
+	case differ:
+		return &hintError{err, conflictHint(conflict, c.plan.Nodes[0].Addr.String(), c.resume)}
 	case is[*move.BigKeysError](err) && is[*apply.PartialError](err) && c.again != "" && left > 0:
 		return &hintError{err, "with --big-keys move, which blocks both nodes for so long, " + fmt.Sprintf(c.again, left)}
 	case is[*move.BigKeysError](err):

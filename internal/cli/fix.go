@@ -12,7 +12,6 @@ import (
 	"github.com/trib-dev/trib/internal/ui"
 	"github.com/trib-dev/trib/pkg/cluster"
 	"github.com/trib-dev/trib/pkg/health"
-	"github.com/trib-dev/trib/pkg/move"
 	"github.com/trib-dev/trib/pkg/observe"
 	"github.com/trib-dev/trib/pkg/plan"
 )
@@ -20,15 +19,14 @@ import (
 type fixOptions struct {
 	changeOptions
 	moveOptions
-	seed     seed
-	only     []string
-	slots    cluster.SlotSet
-	foreign  plan.ForeignPolicy
-	conflict string
+	seed    seed
+	only    []string
+	slots   cluster.SlotSet
+	foreign plan.ForeignPolicy
 }
 
 func newFixCmd(app *App, run func(context.Context, *fixOptions) error) *cobra.Command {
-	o := &fixOptions{foreign: plan.ForeignList, conflict: "list"}
+	o := &fixOptions{foreign: plan.ForeignList}
 	if run == nil {
 		run = app.runFix
 	}
@@ -40,12 +38,13 @@ func newFixCmd(app *App, run func(context.Context, *fixOptions) error) *cobra.Co
 keys or spreads those without keys, settles which of several claimants stays,
 and says why each step is safe. What it cannot decide it names, with the flag
 that does, and leaves alone; --yes decides nothing. Running it again after an
-interruption goes on; keys that were not brought to their owner yet may then
-need --foreign-keys.` +
+interruption goes on; where there is no journal of the run, keys that were not
+brought to their owner yet need --foreign-keys.` +
 			exitCodes(exitRefused, exitUsage, exitUnhealthy, exitStale, exitPartial, exitConflict, exitNoSeed, exitInterrupted),
 		Example: `  trib fix 10.0.0.1:7000 --dry-run
   trib fix 10.0.0.1:7000 --only uncovered-slots --slots 0-99
-  trib fix 10.0.0.1:7000 --foreign-keys adopt`,
+  trib fix 10.0.0.1:7000 --foreign-keys adopt --conflict newer-ttl
+  trib fix 10.0.0.1:7000 --conflict-for user:7=source --conflict-for @decided`,
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(cmd *cobra.Command, args []string) (err error) {
 			if o.seed, err = seedOf(args); err != nil {
@@ -74,8 +73,7 @@ func (o *fixOptions) addFlags(f *pflag.FlagSet) {
 	}
 	f.Var(words{&o.only, codes}, "only", "repair only `CODE`: "+strings.Join(codes, ", "))
 	f.Var(slotSet{&o.slots}, "slots", "repair only these slots, such as 5,100-200")
-	f.Var(choice[plan.ForeignPolicy]{&o.foreign, policies}, "foreign-keys", "adopt brings keys to the owner of their slot, also those that it may have deleted")
-	f.Var(choice[string]{&o.conflict, []string{"list", "source", "target"}}, "conflict", "whose value stays of a key that has two: source is where it comes from")
+	f.Var(choice[plan.ForeignPolicy]{&o.foreign, policies}, "foreign-keys", "keys on nodes that do not own them: adopt brings them to the owner, also those that it may have deleted; drop deletes those of which the owner has equal ones; discard also those that it lacks, for good")
 	// What these options of redis-cli ask for: several owners are looked for in
 	// any case; nothing is taken from a master that does not answer.
 	for _, name := range []string{"search-multiple-owners", "fix-with-unreachable-masters"} {
@@ -121,22 +119,44 @@ func (app *App) runFix(ctx context.Context, o *fixOptions) error {
 	if err != nil {
 		return err
 	}
+	return app.fix(ctx, a, s, o, "fix")
+}
+
+// fix repairs a cluster that was observed, in the name of a command.
+func (app *App) fix(ctx context.Context, a access, s cluster.State, o *fixOptions, command string) error {
 	observe.ForHeal(ctx, a.reader(), s)
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	p, left := plan.Heal(s, o.heal())
+	wish := o.heal()
+	wish.Begun = app.begunGathering(o.journalOptions, s)
+	p, left := plan.Heal(s, wish)
 	for _, u := range left {
 		p.Warnings = append(p.Warnings, u.String())
 	}
 	if len(p.Steps) == 0 {
 		return app.fixNothing(o, p, left, s)
 	}
-	err = app.deliver(ctx, o.change(a, p, s))
+	c := o.change(a, p, s)
+	c.command = command
+	err := app.deliver(ctx, c)
 	if err == nil || is[*unhealthyError](err) {
 		err = errors.Join(undecided(left), err)
 	}
 	return err
+}
+
+// begunGathering are the decisions of the last repair on this host about keys on nodes that
+// do not own them, where it did not come to its end.
+func (app *App) begunGathering(o journalOptions, s cluster.State) []plan.Step {
+	run, found := app.latest(o, s, func(k plan.Kind) bool { return k == plan.KindFix })
+	if !found || !unfinished(run) {
+		return nil
+	}
+	return run.Plan.Begun(func(id cluster.NodeID) bool {
+		m, _ := s.Get(id)
+		return m.RunID != "" && m.RunID == run.Runs[id]
+	})
 }
 
 // fixNothing judges a cluster in which nothing is to be repaired.
@@ -157,15 +177,11 @@ func (app *App) fixNothing(o *fixOptions, p plan.Plan, left []plan.Undecided, s 
 }
 
 func (o *fixOptions) change(a access, p plan.Plan, s cluster.State) change {
-	engine := o.moveOptions.apply()
-	if winner, decided := map[string]move.Winner{"source": move.SourceWins, "target": move.TargetWins}[o.conflict]; decided {
-		engine.Move.Decide = func(move.Conflict) move.Winner { return winner }
-	}
 	return change{
 		command: "fix", options: &o.changeOptions, access: a, plan: p, state: s,
 		show:     ui.StepPlan{Plan: p}.Text,
 		question: "Do you want to repair this (yes/no)? ",
-		apply:    engine,
+		apply:    o.moveOptions.apply(),
 		after:    ui.Check.Verdict,
 		resume:   "trib fix " + o.seed.addr.String(),
 	}
@@ -211,5 +227,5 @@ func (e *undecidedError) hint() string {
 	if e.flag() == "" {
 		return "trib check shows the whole state"
 	}
-	return fmt.Sprintf("the same command with %s, once you know that this is right", e.flag())
+	return fmt.Sprintf("trib fix with %s: adopt brings over what the owner lacks, drop deletes what it has as well, and discard deletes both", e.flag())
 }

@@ -24,6 +24,7 @@ type moveOptions struct {
 	bigMembers   int
 	finalise     move.Order
 	override     []string
+	conflict     conflictOptions
 }
 
 func (o *moveOptions) addFlags(f *pflag.FlagSet) {
@@ -41,6 +42,7 @@ func (o *moveOptions) addFlags(f *pflag.FlagSet) {
 	f.Var(size{&o.bigBytes}, "big-key-bytes", "memory from which a key is big (default 16M)")
 	f.Var(number{&o.bigMembers, 1, 1e9}, "big-key-members", "members from which a key is big (default 100000)")
 	f.Var(choice[move.Order]{&o.finalise, []string{"target", "source"}}, "finalise", "which end is told first that a slot has moved")
+	o.conflict.addFlags(f)
 	f.Var(words{&o.override, overrides()}, "override", "do not let `OBSTACLE` keep it from starting: "+strings.Join(overrides(), ", "))
 }
 
@@ -67,7 +69,8 @@ func (o *moveOptions) apply() apply.Options {
 func (o *moveOptions) engine() move.Options {
 	m := move.Options{
 		Batch: o.pipeline, Timeout: o.timeout, MaxBlock: o.maxBlock, WaitReplicas: o.waitReplicas, Finalise: o.finalise,
-		Big: move.BigKeys{Policy: o.big, Bytes: o.bigBytes, Members: int64(o.bigMembers)},
+		Big:    move.BigKeys{Policy: o.big, Bytes: o.bigBytes, Members: int64(o.bigMembers)},
+		Decide: o.conflict.decide(),
 	}
 	if o.waitReplicas == 0 {
 		m.WaitReplicas = -1

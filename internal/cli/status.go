@@ -65,7 +65,7 @@ func (app *App) runStatus(ctx context.Context, o *statusOptions) error {
 		v.Operators = append(v.Operators, ui.Operator{Operation: op.Operation, Holder: op.Holder, Holds: op.Holds, Nodes: op.Nodes})
 	}
 	v.Open, v.Problems = underWay(s, len(operators) > 0)
-	if run, found := app.latest(o.journalOptions, s); found {
+	if run, found := app.latest(o.journalOptions, s, ownWork); found {
 		v.Operation = app.operation(ctx, a, run, s, operators)
 	}
 	v.Next = next(v)

@@ -28,20 +28,44 @@ func (r *runner) preflight(ctx context.Context, s cluster.State, todo []int) err
 	return nil
 }
 
-// denied is what the user may not do at the ends of the moves.
+// denied is what the user may not do at the ends of the moves, where keys are
+// gathered and where slots are claimed.
 func (r *runner) denied(ctx context.Context, todo []int) ([]plan.Obstacle, error) {
 	sources, targets := make(map[cluster.NodeID]bool), make(map[cluster.NodeID]bool)
+	holders, claimers := make(map[cluster.NodeID]bool), make(map[cluster.NodeID]bool)
 	for _, i := range todo {
-		if step := r.p.Steps[i]; step.Action == plan.MoveSlots {
+		switch step := r.p.Steps[i]; step.Action {
+		case plan.MoveSlots:
 			sources[step.From], targets[step.To] = true, true
+		case plan.GatherKeys, plan.DropKeys, plan.DiscardKeys:
+			holders[step.From], targets[step.To] = true, true
+		case plan.PinSlots:
+			holders[step.From] = true
+		case plan.ClaimSlots:
+			claimers[step.Node] = true
 		}
 	}
-	atSources, err := r.deniedAt(ctx, sources, move.DeniedAtSource)
-	if err != nil {
-		return nil, err
+	var all []plan.Obstacle
+	for _, at := range []struct {
+		ids map[cluster.NodeID]bool
+		ask func(context.Context, driver.Dialer, string, cluster.Addr) ([]string, error)
+	}{
+		{sources, move.DeniedAtSource},
+		{targets, move.DeniedAtTarget},
+		{holders, move.DeniedAtHolder},
+		{claimers, move.DeniedToClaim},
+	} {
+		obstacles, err := r.deniedAt(ctx, at.ids, at.ask)
+		if err != nil {
+			return nil, err
+		}
+		for _, o := range obstacles {
+			if !slices.Contains(all, o) {
+				all = append(all, o)
+			}
+		}
 	}
-	atTargets, err := r.deniedAt(ctx, targets, move.DeniedAtTarget)
-	return append(atSources, atTargets...), err
+	return all, nil
 }
 
 func (r *runner) deniedAt(ctx context.Context, ids map[cluster.NodeID]bool,

@@ -36,37 +36,42 @@ func (r *runner) moveSlots(ctx context.Context, steps []int) error {
 	if err := r.unblocked(steps, s); err != nil {
 		return err
 	}
-	var sources []cluster.NodeID
-	moves := make(map[cluster.NodeID][]int)
-	for _, i := range steps {
-		from := r.p.Steps[i].From
-		if moves[from] == nil {
-			sources = append(sources, from)
-		}
-		moves[from] = append(moves[from], i)
-	}
 	var left leftovers
-	g, ctx := errgroup.WithContext(ctx)
-	g.SetLimit(sourcesAtOnce)
-	for _, from := range sources {
-		g.Go(func() error { return r.moveFrom(ctx, moves[from], s, &left) })
-	}
-	err = g.Wait()
+	err = r.bySource(ctx, steps, func(ctx context.Context, i int) error {
+		return left.keep(r.moveStep(ctx, i, s))
+	})
 	r.moved = time.Now()
 	return errors.Join(err, left.err())
 }
 
-// moveFrom works off the moves of one source.
-func (r *runner) moveFrom(ctx context.Context, steps []int, s cluster.State, left *leftovers) error {
+// bySource carries out steps: each source works its own off one after the other,
+// and all sources work at the same time.
+func (r *runner) bySource(ctx context.Context, steps []int, do func(context.Context, int) error) error {
+	var sources []cluster.NodeID
+	of := make(map[cluster.NodeID][]int)
 	for _, i := range steps {
-		if ctx.Err() != nil {
-			return context.Cause(ctx)
+		from := r.p.Steps[i].From
+		if of[from] == nil {
+			sources = append(sources, from)
 		}
-		if err := left.keep(r.moveStep(ctx, i, s)); err != nil {
-			return err
-		}
+		of[from] = append(of[from], i)
 	}
-	return nil
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(sourcesAtOnce)
+	for _, from := range sources {
+		g.Go(func() error {
+			for _, i := range of[from] {
+				if ctx.Err() != nil {
+					return context.Cause(ctx)
+				}
+				if err := do(ctx, i); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	}
+	return g.Wait()
 }
 
 // moveStep carries out what is left of one move.

@@ -41,6 +41,7 @@ type Member struct {
 	Databases   []int         // that clients may select; only Valkey 9 has more than 0
 	NodeTimeout int64         // cluster-node-timeout in ms; 0 where it could not be read
 	SlotKeys    map[int]int64 // keys by slot, all databases; a slot that was not counted is absent
+	LoneKeys    map[int]int64 // by slot that another node owns, keys which that one lacks; a slot that was not compared is absent
 
 	MaxMemory       int64             // bytes; 0 where there is no limit, or it could not be read
 	HostMemory      int64             // bytes that its host has; 0 where it does not say

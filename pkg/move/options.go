@@ -2,7 +2,6 @@ package move
 
 import (
 	"cmp"
-	"fmt"
 	"strings"
 	"time"
 
@@ -109,13 +108,17 @@ type Conflict struct {
 	Source cluster.Addr `json:"source"`
 	Target cluster.Addr `json:"target"`
 	Values [2]Value     `json:"values"` // at source and target
+
+	apart time.Duration // at most so much lies between the readings of the two
 }
 
 // Value describes a key's value without showing it.
 type Value struct {
-	Bytes  int    `json:"bytes"`  // size of its DUMP
-	Digest string `json:"digest"` // of its DUMP
-	TTL    int64  `json:"ttl_ms"` // -1 for none
+	Absent bool   `json:"absent,omitempty"` // there is none: the target lacks the key
+	Type   string `json:"type,omitempty"`   // as TYPE says; empty where the server does not tell
+	Bytes  int    `json:"bytes"`            // size of its DUMP
+	Digest string `json:"digest"`           // of its DUMP
+	TTL    int64  `json:"ttl_ms"`           // -1 for none
 
 	form byte // how it is serialised
 }
@@ -129,9 +132,7 @@ type ConflictError struct {
 func (e *ConflictError) Error() string {
 	texts := make([]string, len(e.Conflicts))
 	for i, c := range e.Conflicts {
-		texts[i] = fmt.Sprintf("key %.80q of slot %d differs between %s (%d bytes, digest %s, ttl %d ms) and %s (%d bytes, digest %s, ttl %d ms)",
-			c.Key, c.Slot, c.Source, c.Values[0].Bytes, c.Values[0].Digest, c.Values[0].TTL,
-			c.Target, c.Values[1].Bytes, c.Values[1].Digest, c.Values[1].TTL)
+		texts[i] = c.String()
 	}
 	return strings.Join(texts, "; ")
 }

@@ -35,6 +35,31 @@ var (
 	}
 )
 
+// What bringing keys to the owner of their slot, or dropping them, takes at the
+// node that holds them, and what giving slots to a node takes there.
+var (
+	takenAtHolder = []driver.Command{
+		{"CLUSTER", "NODES"},
+		{"CLUSTER", "SETSLOT", "0", "STABLE"},
+		{"CLUSTER", "DELSLOTS", "0"},
+		{"CLUSTER", "GETKEYSINSLOT", "0", "1"},
+		{"CLUSTER", "COUNTKEYSINSLOT", "0"},
+		{"MIGRATE", "127.0.0.1", "1", "", "0", "1", "KEYS", "k"},
+		{"ASKING"},
+		{"DUMP", "k"},
+		{"PTTL", "k"},
+		{"DEL", "k"},
+	}
+	takenToClaim = []driver.Command{
+		{"CLUSTER", "NODES"},
+		{"CLUSTER", "SETSLOT", "0", "STABLE"},
+		{"CLUSTER", "COUNTKEYSINSLOT", "0"},
+		{"CLUSTER", "DELSLOTS", "0"},
+		{"CLUSTER", "ADDSLOTS", "0"},
+		{"CLUSTER", "BUMPEPOCH"},
+	}
+)
+
 // DeniedAtSource says what the user of the dialer may not do at a node and a
 // classic move away from it takes. The server is asked, and nothing is tried; one
 // that cannot be asked (Redis 6) or does not allow it denies nothing here.
@@ -45,6 +70,17 @@ func DeniedAtSource(ctx context.Context, d driver.Dialer, name string, addr clus
 // DeniedAtTarget is the same for a move to the node.
 func DeniedAtTarget(ctx context.Context, d driver.Dialer, name string, addr cluster.Addr) ([]string, error) {
 	return denied(ctx, d, name, addr, takenAtTarget)
+}
+
+// DeniedAtHolder is the same for a node from which keys are gathered, and which
+// does not own their slots.
+func DeniedAtHolder(ctx context.Context, d driver.Dialer, name string, addr cluster.Addr) ([]string, error) {
+	return denied(ctx, d, name, addr, takenAtHolder)
+}
+
+// DeniedToClaim is the same for a node that is to claim slots.
+func DeniedToClaim(ctx context.Context, d driver.Dialer, name string, addr cluster.Addr) ([]string, error) {
+	return denied(ctx, d, name, addr, takenToClaim)
 }
 
 func denied(ctx context.Context, d driver.Dialer, name string, addr cluster.Addr, takes []driver.Command) ([]string, error) {

@@ -23,8 +23,10 @@ func (ses *session) heal(t *testing.T, d *datadriven.TestData) string {
 	if arg, ok := d.Arg("slots"); ok {
 		o.Slots = must(cluster.ParseSlotSet(strings.Join(arg.Vals, ",")))
 	}
-	if d.HasArg("adopt") {
-		o.ForeignKeys = plan.ForeignAdopt
+	for _, policy := range plan.ForeignPolicies() {
+		if d.HasArg(string(policy)) {
+			o.ForeignKeys = policy
+		}
 	}
 	var left []plan.Undecided
 	text := ses.plan(t, func() (p plan.Plan, err error) { p, left = plan.Heal(ses.s, o); return p, nil })

@@ -31,6 +31,8 @@ var forms = map[Action][]string{
 	PinSlots:    {"from", "to", "slots"},
 	ClaimSlots:  {"node", "slots"},
 	GatherKeys:  {"from", "to", "slots"},
+	DropKeys:    {"from", "to", "slots"},
+	DiscardKeys: {"from", "to", "slots"},
 
 	Meet:          {"node"},
 	CopyFunctions: {"from", "node"},

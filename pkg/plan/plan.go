@@ -66,6 +66,8 @@ const (
 	PinSlots    Action = "pin-slots"    // From, To, Slots: From gives up any claim, and imports them from To to keep its keys
 	ClaimSlots  Action = "claim-slots"  // Node, Slots: claim slots that nobody else claims
 	GatherKeys  Action = "gather-keys"  // From, To, Slots: bring keys to To, which owns their slots
+	DropKeys    Action = "drop-keys"    // From, To, Slots: delete keys of which To, the owner of their slots, has equal ones
+	DiscardKeys Action = "discard-keys" // From, To, Slots: and those that To lacks
 
 	Meet          Action = "meet"           // Node: it and every other node of the plan meet
 	CopyFunctions Action = "copy-functions" // From, Node: give a node without functions those of a master
@@ -74,6 +76,10 @@ const (
 	Forget        Action = "forget"         // Node, Watch: every other node forgets it; Master: only that one does
 	Failover      Action = "failover"       // Node, Master, Mode: the replica takes its master's place
 )
+
+// Gathers reports whether the action is about keys on a node that does not own
+// their slots.
+func (a Action) Gathers() bool { return a == GatherKeys || a == DropKeys || a == DiscardKeys }
 
 // Step is one thing to do. Which fields are set depends on the action.
 type Step struct {
@@ -121,6 +127,10 @@ func (p Plan) Describe(s Step) string {
 		return fmt.Sprintf("give %d slots (%s) to %s", s.Slots.Len(), s.Slots, p.Addr(s.Node))
 	case GatherKeys:
 		return fmt.Sprintf("bring the keys of slots %s from %s to their owner %s", s.Slots, p.Addr(s.From), p.Addr(s.To))
+	case DropKeys:
+		return fmt.Sprintf("delete the keys of slots %s on %s of which their owner %s has equal ones", s.Slots, p.Addr(s.From), p.Addr(s.To))
+	case DiscardKeys:
+		return fmt.Sprintf("delete the keys of slots %s on %s, also those that their owner %s lacks", s.Slots, p.Addr(s.From), p.Addr(s.To))
 	}
 	return p.describeMember(s)
 }

@@ -12,7 +12,7 @@ import (
 
 // A state is written down a node to a line:
 //
-//	a 10.0.0.1:7000 0-5460 epoch=1 migrating=5:b,6:b importing=9:c keys=5:2,6:0 db0=2 functions=1
+//	a 10.0.0.1:7000 0-5460 epoch=1 migrating=5:b,6:b importing=9:c keys=5:2,6:0 lone=5:1 db0=2 functions=1
 //	b 10.0.0.2:7000 replica=a
 //	c 10.0.0.3:7000 down="i/o timeout"
 //	d 10.0.0.4:7000 server=valkey/9.1.0 databases=4
@@ -94,6 +94,12 @@ func (n node) member(all []node) cluster.Member {
 			m.Keyspace = append(m.Keyspace, cluster.DBKeys{DB: db, Keys: int64(keys)})
 		}
 	}
+	for slot, keys := range n.pairs("lone") {
+		if m.LoneKeys == nil {
+			m.LoneKeys = make(map[int]int64)
+		}
+		m.LoneKeys[slot] = int64(must(strconv.Atoi(keys)))
+	}
 	for slot, keys := range n.pairs("keys") {
 		if m.SlotKeys == nil {
 			m.SlotKeys = make(map[int]int64)
@@ -125,7 +131,11 @@ func (n node) pairs(field string) map[int]string {
 func (n node) view(all []node) string {
 	var b strings.Builder
 	taken := n.slots
+	seen, seenSlots, _ := strings.Cut(n.fields["sees"], ":")
 	for _, other := range all {
+		if other.name == seen {
+			other.slots = other.slots.Union(must(cluster.ParseSlotSet(seenSlots)))
+		}
 		if other.name != n.name {
 			other.slots, taken = other.slots.Minus(taken), taken.Union(other.slots)
 		}

@@ -77,7 +77,7 @@ func (p Plan) judge(step Step, s cluster.State) (Status, string) {
 		return p.pinStatus(step, s)
 	case ClaimSlots:
 		return p.claimStatus(step, s)
-	case GatherKeys:
+	case GatherKeys, DropKeys, DiscardKeys:
 		return p.gatherStatus(step, s)
 	case Meet:
 		return p.meetStatus(step, s)
@@ -96,7 +96,7 @@ func (p Plan) judge(step Step, s cluster.State) (Status, string) {
 // subjects are the nodes that must answer before the step can be judged.
 func (step Step) subjects() []cluster.NodeID {
 	switch step.Action {
-	case MoveSlots, PinSlots, GatherKeys:
+	case MoveSlots, PinSlots, GatherKeys, DropKeys, DiscardKeys:
 		return []cluster.NodeID{step.From, step.To}
 	case Join, Reset, Renew, Forget:
 		return nil
