@@ -267,7 +267,8 @@ func reasonsOf(err error) (head string, reasons []string) {
 }
 
 func failureOf(err error) ui.Failure {
-	f := ui.Failure{Message: err.Error(), Hint: hintFor(err), Exit: exitCode(err)}
+	// Errors that were joined stand in lines of their own.
+	f := ui.Failure{Message: strings.ReplaceAll(err.Error(), "\n", "; "), Hint: hintFor(err), Exit: exitCode(err)}
 	conflict, differ := errors.AsType[*move.ConflictError](err)
 	if head, reasons := reasonsOf(err); len(reasons) > 1 || differ {
 		f.Head, f.Reasons = head, reasons

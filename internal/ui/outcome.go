@@ -31,8 +31,12 @@ func (o *Outcome) Verified(c Check) {
 // Summary says what a run has done.
 func (o Outcome) Summary(p *Page) {
 	elapsed := span(time.Duration(o.ElapsedMS) * time.Millisecond)
-	if o.Slots == 0 {
+	switch {
+	case o.Slots == 0 && o.Keys == 0:
 		p.Line("[OK] Done in %s.", elapsed)
+		return
+	case o.Slots == 0:
+		p.Line("[OK] Brought %s to the owners of their slots in %s.", count(o.Keys, "key"), elapsed)
 		return
 	}
 	p.Line("[OK] Moved %s with %s in %s.", count(int64(o.Slots), "slot"), count(o.Keys, "key"), elapsed)

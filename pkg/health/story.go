@@ -122,8 +122,8 @@ func slotStories() []Story {
 			Meaning:  "A master has slots in migrating or importing state.",
 			Origin:   "Somebody moves slots at this moment; or the tool that did so was stopped or has crashed.",
 			Risk:     "The slots work, with a redirection for keys that have moved already. Reads of several keys in one command fail with TRYAGAIN. A failover in this state can lose sight of the keys on one side.",
-			Remedy:   "Make sure that nobody is at work, and finish the moves.",
-			Commands: []string{"trib resume SEED --dry-run", "trib resume SEED"},
+			Remedy:   "Make sure that nobody is at work, and finish the moves. A key that has a value on either side is named; one flag decides about it, another about all.",
+			Commands: []string{"trib resume SEED --dry-run", "trib resume SEED", "trib fix SEED --conflict-for KEY=source --conflict newer-ttl"},
 		},
 		{
 			Code: Uncovered, Severities: only(Error),
@@ -131,8 +131,8 @@ func slotStories() []Story {
 			Meaning:  "No master that answers says that it owns these slots. The evidence names the silent nodes that others take for the owners.",
 			Origin:   "The owner is down and has no replica to take over; CLUSTER DELSLOTS; a cluster that was formed in part.",
 			Risk:     "Keys in these slots can be neither read nor written; with cluster-require-full-coverage yes no key can.",
-			Remedy:   "If the evidence names an owner, bring it or its replica back: it has the keys. Assign a slot anew only when no node, and no replica, holds keys of it.",
-			Commands: []string{"trib failover SEED REPLICA --takeover", "redis-cli -h HOST -p PORT CLUSTER COUNTKEYSINSLOT SLOT", "redis-cli -h HOST -p PORT CLUSTER ADDSLOTS SLOT"},
+			Remedy:   "If the evidence names an owner, bring it or its replica back: it has the keys. Once every known node answers, fix gives a slot to the node with its keys, or an empty one to any.",
+			Commands: []string{"trib failover SEED REPLICA --takeover", "trib fix SEED --dry-run", "trib fix SEED"},
 		},
 		{
 			Code: MultipleOwners, Severities: only(Error),
@@ -140,8 +140,8 @@ func slotStories() []Story {
 			Meaning:  "More than one master says of itself that it owns these slots.",
 			Origin:   "A failover or a move has just happened and the old owner has not heard of it; a split; CLUSTER ADDSLOTS on a second node.",
 			Risk:     "Clients write to both. When the nodes settle it, the one with the older config epoch deletes its keys of the slot.",
-			Remedy:   "Wait some seconds. If it lasts, compare the keys on both before anything is changed, and give the slot to the one that holds the right ones.",
-			Commands: []string{"redis-cli -h HOST -p PORT CLUSTER COUNTKEYSINSLOT SLOT", "redis-cli -h HOST -p PORT CLUSTER GETKEYSINSLOT SLOT 10"},
+			Remedy:   "Wait some seconds. If it lasts, let fix choose the one that most masters believe: the others keep their keys until they are there, and keys that differ are named.",
+			Commands: []string{"trib fix SEED --dry-run", "trib fix SEED", "trib fix SEED --conflict-for KEY=source"},
 		},
 		{
 			Code: ForeignKeys, Severities: only(Error),
@@ -149,8 +149,8 @@ func slotStories() []Story {
 			Meaning:  "Keys were counted, in all databases, in slots that belong to another node and are not being imported.",
 			Origin:   "A move was broken off and its open state cleared by hand; a slot was given away while it still held keys; a backup was loaded into the wrong node.",
 			Risk:     "Clients cannot reach these keys. They are deleted as soon as the node hears of a newer owner of the slot, and old values come back if the slot returns.",
-			Remedy:   "See whether the owner has the same keys. If not, set the slot importing here and migrating nowhere, and MIGRATE the keys to their owner; if so, delete them here.",
-			Commands: []string{"redis-cli -h HOST -p PORT CLUSTER GETKEYSINSLOT SLOT 10", "redis-cli -h HOST -p PORT CLUSTER SETSLOT SLOT IMPORTING OWNER-ID"},
+			Remedy:   "See how many of them their owner lacks: these were never there, or have been deleted there since. Bring them over, or delete those that the owner has as well.",
+			Commands: []string{"trib fix SEED", "trib fix SEED --foreign-keys adopt", "trib fix SEED --foreign-keys drop"},
 		},
 		{
 			Code: EpochCollision, Severities: either(),

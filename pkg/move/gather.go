@@ -187,7 +187,7 @@ func (m *mover) pin(ctx context.Context, slots []int) error {
 		return err
 	}
 	if err := m.src.allOK(cmds, replies); err != nil {
-		return err
+		return fmt.Errorf("%w: %w", errLookAgain, err) // it may have heard of an owner in the meantime
 	}
 	if err := m.src.readView(replies[len(cmds)]); err != nil {
 		return err
@@ -201,20 +201,26 @@ func (m *mover) pin(ctx context.Context, slots []int) error {
 }
 
 // pinSlot ends a claim and then imports. A node that imports a slot and has no
-// owner for it in its view refuses everything, so it is told the owner last.
+// owner for it in its view refuses everything, so it is told the owner last; but
+// not before there is one, since Valkey 8 takes a slot that it imports when it
+// sees that the owner which it knows does not claim it.
 func (m *mover) pinSlot(slot int) []driver.Command {
-	self := m.src.view.Self()
 	seen, _ := m.src.view.Get(m.dst.id)
-	if self.Importing[slot] == m.dst.id && seen.Slots.Has(slot) {
+	imports, told := m.src.view.Self().Importing[slot] == m.dst.id, seen.Slots.Has(slot)
+	if imports && told == m.dst.owns(slot) {
 		return nil
 	}
-	number := strconv.Itoa(slot)
 	var cmds []driver.Command
 	if m.src.owns(slot) {
 		cmds = append(cmds, m.src.setSlots([]int{slot}, "STABLE")...)
-		cmds = append(cmds, driver.Cmd("CLUSTER", "DELSLOTS", number))
+	}
+	if m.src.owns(slot) || told && !m.dst.owns(slot) {
+		cmds = append(cmds, driver.Cmd("CLUSTER", "DELSLOTS", strconv.Itoa(slot)))
 	}
 	cmds = append(cmds, m.src.setSlots([]int{slot}, "IMPORTING", string(m.dst.id))...)
+	if !m.dst.owns(slot) {
+		return cmds
+	}
 	return append(cmds, m.src.setSlots([]int{slot}, "NODE", string(m.dst.id))...)
 }
 

@@ -222,18 +222,11 @@ func (h *healer) policy(slot int, ends pair) ForeignPolicy {
 
 // Begun are the steps of an interrupted repair that say what becomes of keys on
 // nodes that do not own them. What a node holds that was restarted since may be
-// older than what was decided about; runs tells of the others. Where both ends
-// have run on, either one may have come to own the slot: Valkey's nodes take a
-// slot that they import and nobody claims.
+// older than what was decided about; runs tells of the others.
 func (p Plan) Begun(runs func(cluster.NodeID) bool) []Step {
 	var steps []Step
 	for _, step := range p.Steps {
-		if !step.Action.Gathers() || !runs(step.From) {
-			continue
-		}
-		steps = append(steps, step)
-		if step.Action == GatherKeys && runs(step.To) {
-			step.From, step.To = step.To, step.From
+		if step.Action.Gathers() && runs(step.From) {
 			steps = append(steps, step)
 		}
 	}

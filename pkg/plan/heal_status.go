@@ -6,9 +6,8 @@ import (
 	"github.com/trib-dev/trib/pkg/cluster"
 )
 
-// pinStatus takes a slot for pinned that the holder gave up, imports, and sees
-// with the owner: one that imports a slot hears of no claim to it. Once all
-// believe the owner, that is past.
+// pinStatus takes a slot for pinned that the holder gave up and imports. Once
+// all believe the owner, that is past.
 func (p Plan) pinStatus(step Step, s cluster.State) (Status, string) {
 	from, _ := s.Get(step.From)
 	to, _ := s.Get(step.To)
@@ -18,10 +17,9 @@ func (p Plan) pinStatus(step Step, s cluster.State) (Status, string) {
 	if lost := step.Slots.Intersect(from.Slots()).Minus(to.Slots()); !lost.Empty() {
 		return Blocked, fmt.Sprintf("%s has come to own slots %s alone", from.Addr, lost)
 	}
-	seen, _ := from.View.Get(step.To)
 	past := Claimed(Step{Node: step.To, Slots: step.Slots}, s)
 	for slot := range step.Slots.All() {
-		pinned := from.View.Self().Importing[slot] == step.To && seen.Slots.Has(slot)
+		pinned := from.View.Self().Importing[slot] == step.To
 		if from.Slots().Has(slot) || !pinned && !past {
 			return Ready, ""
 		}
@@ -59,11 +57,15 @@ func (p Plan) pinned(from, to cluster.NodeID) cluster.SlotSet {
 }
 
 // Claimed reports whether every master sees the slots of a claim with its node.
+// One that imports slots from there may have no owner for them in its view, and
+// hears of no claim to them until it is told.
 func Claimed(step Step, s cluster.State) bool {
 	for _, m := range s.Masters() {
 		seen, _ := m.View.Get(step.Node)
-		if !step.Slots.Minus(seen.Slots).Empty() {
-			return false
+		for slot := range step.Slots.Minus(seen.Slots).All() {
+			if m.View.Self().Importing[slot] != step.Node || m.Slots().Has(slot) {
+				return false
+			}
 		}
 	}
 	return true
