@@ -82,8 +82,9 @@ func (e *ChangedError) Error() string {
 
 // Take keeps the cluster's data. Whatever its error is, nothing is left that looks
 // like a backup: what it has written is removed again.
-func Take(ctx context.Context, o Options) (m Manifest, err error) {
-	t := newTaking(o)
+func Take(ctx context.Context, o Options) (Manifest, error) { return newTaking(o).take(ctx) }
+
+func (t *taking) take(ctx context.Context) (m Manifest, err error) {
 	locked, release, err := t.lock(ctx)
 	if err != nil {
 		return m, err
