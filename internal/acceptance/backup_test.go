@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/trib-dev/trib/internal/lab/labtest"
 )
@@ -105,4 +106,81 @@ func described(t testing.TB, c *labtest.Cluster, dir string) {
 			}
 		}
 	}
+}
+
+// TestBackupFails lets a node die, kills trib, interrupts it and takes its
+// permission away in the middle of a backup, over TLS and with a password.
+func TestBackupFails(t *testing.T) {
+	t.Parallel()
+	ca := labtest.NewAuthority(t, "127.0.0.1")
+	c := labtest.Form(t, labtest.Start(t, labtest.Options{
+		Nodes: 3, Password: canary, TLS: ca, Config: []string{"repl-diskless-sync yes", "repl-diskless-sync-delay 0"},
+	}), 3, 0)
+	keys := keysFor(func(slot int) int { return 1 - min(1, slot%32) })
+	client := c.Client()
+	defer client.Close()
+	for _, key := range keys {
+		client.Do(t.Context(), key, "SET", key, strings.Repeat(key, 1000))
+	}
+	slow := func(microseconds string) {
+		for _, m := range c.Masters {
+			c.Do(t, m.Node, "CONFIG", "SET", "rdb-key-save-delay", microseconds)
+		}
+	}
+	h := how{env: []string{"TRIB_PASSWORD=" + canary}}
+	root := t.TempDir()
+	args := func(name string, more ...string) []string {
+		return append([]string{"backup", c.Masters[0].Addr(), filepath.Join(root, name), "--tls", "--cacert", ca.File, "--cert", ca.Certificate, "--key", ca.Key}, more...)
+	}
+	secretive(t, h.run(t, args("good")...).done(t))
+
+	// begun starts a backup of which every node has sent something.
+	begun := func(name string) *run {
+		r := h.start(t, args(name)...)
+		labtest.Await(t, 20*time.Second, "data come in", func() error {
+			files, _ := filepath.Glob(filepath.Join(root, name, "*.rdb.partial"))
+			for _, f := range files {
+				if info, err := os.Stat(f); err != nil || info.Size() == 0 {
+					return fmt.Errorf("%s: %v", f, err)
+				}
+			}
+			if len(files) < 3 {
+				return fmt.Errorf("%d files", len(files))
+			}
+			return nil
+		})
+		return r
+	}
+	slow("50000")
+	r := begun("killed")
+	r.signal(t, os.Kill)
+	if !r.wait(t).killed {
+		t.Fatal("it ended before it was killed")
+	}
+	h.run(t, "restore", filepath.Join(root, "killed"), c.Masters[0].Addr()).exit(t, 1).complains(t, "was not completed")
+	h.run(t, args("killed")...).exit(t, 1).complains(t, "holds a backup that was not completed")
+	unlocked(t, c.Lab)
+
+	r = begun("interrupted")
+	r.signal(t, os.Interrupt)
+	r.wait(t).exit(t, 130)
+	r = begun("died")
+	if err := c.Masters[2].Kill(); err != nil {
+		t.Fatal(err)
+	}
+	secretive(t, r.wait(t).exit(t, 1).complains(t, c.Masters[2].Addr()+".*hung up"))
+	if got := names(t, root); strings.Join(got, " ") != "good killed" {
+		t.Errorf("there is %q", got)
+	}
+	for _, m := range c.Masters[:2] {
+		c.Do(t, m.Node, "CONFIG", "SET", "rdb-key-save-delay", "0")
+	}
+	labtest.Await(t, 20*time.Second, "the master is missed", func() error {
+		if h.run(t, "check", c.Masters[0].Addr(), "--tls", "--insecure", "--cert", ca.Certificate, "--key", ca.Key).code != 3 {
+			return fmt.Errorf("healthy")
+		}
+		return nil
+	})
+	h.run(t, args("sick")...).exit(t, 4).complains(t, "^hint: .*--override health")
+	h.run(t, args("sick", "--override", "health")...).done(t, "No master that answers has slots 10922-16383")
 }

@@ -2,6 +2,7 @@ package acceptance
 
 import (
 	"fmt"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -152,6 +153,11 @@ func TestRestore(t *testing.T) {
 			source := labtest.Form(t, labtest.Start(t, labtest.Options{Server: tt.from, Nodes: 3}), 3, 0)
 			functions := tt.from != "redis-6.0"
 			hoard(t, source, functions)
+			if tt.from == "valkey-9.1" {
+				h := arrived(t, source, nil)
+				h.do(t, "fleeting", "HSET", "fleeting", "f", "v", "g", "w")
+				h.do(t, "fleeting", "HEXPIRE", "fleeting", "1000", "FIELDS", "1", "f")
+			}
 			want := contents(t, source, 1)
 			dir := filepath.Join(t.TempDir(), "b")
 			trib(t, "backup", source.Masters[1].Addr(), dir).done(t)
@@ -166,6 +172,11 @@ func TestRestore(t *testing.T) {
 			for _, m := range c.Masters {
 				if functions && c.Do(t, m.Node, "FCALL", "f", "0") != int64(42) {
 					t.Error("the function does not answer")
+				}
+			}
+			if tt.from == "valkey-9.1" {
+				if ttl := fmt.Sprint(arrived(t, c, nil).do(t, "fleeting", "HTTL", "fleeting", "FIELDS", "2", "f", "g")); !strings.HasPrefix(ttl, "[9") || !strings.HasSuffix(ttl, " -1]") {
+					t.Errorf("its fields live for %s", ttl)
 				}
 			}
 			unlocked(t, c.Lab)
@@ -184,4 +195,149 @@ func grouped(n int) string {
 		return fmt.Sprint(n)
 	}
 	return fmt.Sprintf("%d,%03d", n/1000, n%1000)
+}
+
+// stray are the processes that work in a directory or below.
+func stray(t testing.TB, dir string) (found []string) {
+	t.Helper()
+	links, err := filepath.Glob("/proc/[0-9]*/cwd")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, link := range links {
+		if cwd, err := os.Readlink(link); err == nil && strings.HasPrefix(cwd, dir) {
+			found = append(found, link)
+		}
+	}
+	return found
+}
+
+// TestRestoreInterrupted kills and interrupts it, and lets it go on; the temporary
+// server ends with it. Then values clash.
+func TestRestoreInterrupted(t *testing.T) {
+	t.Parallel()
+	source := labtest.Form(t, labtest.Start(t, labtest.Options{Nodes: 2}), 2, 0)
+	hoard(t, source, false)
+	dir := filepath.Join(t.TempDir(), "b")
+	trib(t, "backup", source.Masters[0].Addr(), dir).done(t)
+	want := contents(t, source, 1)
+	delete(want, "0 brief")
+	c := labtest.Form(t, labtest.Start(t, labtest.Options{Nodes: 3}), 3, 0)
+	temp := t.TempDir()
+	h := how{env: append(loader.env, "TMPDIR="+temp)}
+	args := []string{"restore", dir, c.Masters[0].Addr(), "--server", labtest.Server(t, "redis-7.0").Path, "--yes"}
+	slowly := append(args, "--merge", "--max-keys/s", "1500", "--pipeline", "50")
+
+	for i, sig := range []os.Signal{os.Kill, os.Interrupt} {
+		r := h.start(t, slowly...)
+		labtest.Await(t, 20*time.Second, "some keys come over", func() error { return atLeast(t, c, int64(200+700*i)) })
+		if len(stray(t, temp)) == 0 {
+			t.Error("no temporary server is at work")
+		}
+		r.signal(t, sig)
+		if got := r.wait(t); sig == os.Interrupt {
+			got.exit(t, 5).complains(t, "interrupted", "^hint: .*--merge")
+			if left := names(t, temp); len(left) != 1 { // what the kill left
+				t.Errorf("it left %q", left)
+			}
+		} else if !got.killed {
+			t.Fatal("it ended before it was killed")
+		}
+		labtest.Await(t, 10*time.Second, "the temporary server ends", func() error {
+			if left := stray(t, temp); len(left) > 0 {
+				return fmt.Errorf("%q", left)
+			}
+			return nil
+		})
+		unlocked(t, c.Lab)
+		h.run(t, args...).exit(t, 4).complains(t, "keys already")
+	}
+	h.run(t, append(args, "--merge", "--verify")...).done(t, `^\[OK\] Restored`, "0 with another value, 0 missing")
+	same(t, want, contents(t, c, 1))
+
+	arrived(t, c, nil).do(t, "big", "SET", "big", "other")
+	h.run(t, append(args, "--merge")...).exit(t, 6).prints(t, "1 existing, 0 failed", `"big" of database 0`).complains(t, "^hint: .*--replace")
+	h.run(t, append(args, "--replace", "-o", "json")...).done(t, `"complete": true`)
+	same(t, want, contents(t, c, 1))
+}
+
+// TestRestoreRefused promises a clear error and an untouched cluster.
+func TestRestoreRefused(t *testing.T) {
+	t.Parallel()
+	source := labtest.Form(t, labtest.Start(t, labtest.Options{Server: "valkey-9.1", Nodes: 2, Config: []string{"cluster-databases 4"}}), 2, 0)
+	for i, m := range source.Masters {
+		conn := source.Dial(t, m.Node)
+		for _, db := range []string{"0", "3"} {
+			if _, err := conn.Pipeline([]string{"SELECT", db}, []string{"SET", []string{"{b}", "{a}"}[i], "in " + db}); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	want := contents(t, source, 4)
+	if len(want) != 4 {
+		t.Fatalf("wrong masters for the keys: %v", want)
+	}
+	root := t.TempDir()
+	good := filepath.Join(root, "good")
+	trib(t, "backup", source.Masters[0].Addr(), good).done(t)
+	c := labtest.Form(t, labtest.Start(t, labtest.Options{Server: "valkey-9.1", Nodes: 1, Config: []string{"cluster-databases 4"}}), 1, 0)
+	seed, server := c.Masters[0].Addr(), labtest.Server(t, "valkey-9.1").Path
+
+	// spoilt is a copy of the good one with something done to a file.
+	spoilt := func(name string, spoil func(path string, data []byte) []byte) string {
+		dir := filepath.Join(root, name)
+		if err := os.CopyFS(dir, os.DirFS(good)); err != nil {
+			t.Fatal(err)
+		}
+		path := filepath.Join(dir, names(t, good)[2])
+		data, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, spoil(path, data), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return dir
+	}
+	flip := func(_ string, data []byte) []byte { data[len(data)-20] ^= 1; return data }
+	drop := func(name string) func(string, []byte) []byte {
+		return func(path string, data []byte) []byte {
+			if err := os.Remove(filepath.Join(filepath.Dir(path), name)); err != nil {
+				t.Fatal(err)
+			}
+			return data
+		}
+	}
+	tests := []struct {
+		name, dir string
+		exit      int
+		says      string
+	}{
+		{"nothing", filepath.Join(root, "none"), 1, "no such directory"},
+		{"no backup", t.TempDir(), 1, "holds no backup"},
+		{"a changed byte", spoilt("flipped", flip), 1, "SHA-256.*it was changed"},
+		{"half a file", spoilt("short", func(_ string, d []byte) []byte { return d[:len(d)/2] }), 1, "bytes, and the manifest says"},
+		{"a missing file", spoilt("missing", func(p string, d []byte) []byte { drop(filepath.Base(p))(p, d); return nil }), 1, "bytes, and the manifest says"},
+		{"changed, and no manifest", spoilt("bare", func(p string, d []byte) []byte { return flip(p, drop("manifest.json")(p, d)) }), 1, "its own checksum"},
+		{"not complete", spoilt("partial", func(p string, d []byte) []byte {
+			os.Rename(filepath.Join(filepath.Dir(p), "manifest.json"), filepath.Join(filepath.Dir(p), "manifest.json.partial"))
+			return d
+		}), 1, "was not completed"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			loader.run(t, "restore", tt.dir, seed, "--server", server, "--yes").exit(t, tt.exit).complains(t, tt.says)
+		})
+	}
+	if err := atLeast(t, c, 1); err == nil {
+		t.Error("keys came over")
+	}
+	loader.run(t, "restore", spoilt("whole", func(p string, d []byte) []byte { return drop("manifest.json")(p, d) }), seed, "--server", server, "--yes").done(t, "Restored 4 keys")
+	same(t, want, contents(t, c, 4))
+
+	old := labtest.Form(t, labtest.Start(t, labtest.Options{Nodes: 1}), 1, 0)
+	seed = old.Masters[0].Addr()
+	loader.run(t, "restore", good, seed, "--server", labtest.Server(t, "redis-7.0").Path, "--yes").exit(t, 4).complains(t, "RDB version 80, written by valkey 9.1", "redis 7.0.* is too old", "^hint: --server")
+	loader.run(t, "restore", good, seed, "--server", server, "--replace", "--yes").exit(t, 4).complains(t, "several databases come into one")
+	loader.run(t, "restore", good, seed, "--server", server, "--yes").exit(t, 6).prints(t, "All databases come into database 0", "Restored 2 keys", "2 existing")
 }

@@ -142,9 +142,9 @@ func (app *App) backUp(ctx context.Context, a access, o *backupOptions, s cluste
 	defer show.End()
 	return backup.Take(ctx, backup.Options{
 		Dialer: a.dialer, Cluster: s, Sources: sources, Dir: o.dir, AtOnce: o.atOnce,
-		Limits: driver.SnapshotLimits{Begin: o.wait, Idle: snapshotIdle},
-		Lock:   lock.Options{Operation: "backup", Holder: app.Holder, Skip: o.noLock, Break: o.breakLock},
-		Tool:   "trib " + app.Build.Version, Now: app.Now, Report: show.Take,
+		Begin: o.wait, Idle: snapshotIdle,
+		Lock: lock.Options{Operation: "backup", Holder: app.Holder, Skip: o.noLock, Break: o.breakLock},
+		Tool: "trib " + app.Build.Version, Now: app.Now, Report: show.Take,
 	})
 }
 

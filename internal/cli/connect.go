@@ -322,8 +322,8 @@ func (r redacting) Dial(ctx context.Context, addr cluster.Addr, name string) (dr
 }
 
 // Snapshot receives one through the next dialer.
-func (r redacting) Snapshot(ctx context.Context, addr cluster.Addr, name string, limits driver.SnapshotLimits, w io.Writer) error {
-	err := driver.Snapshot(ctx, r.next, addr, name, limits, w)
+func (r redacting) Snapshot(ctx context.Context, addr cluster.Addr, name string, o driver.SnapshotOptions, w io.Writer) error {
+	err := driver.Snapshot(ctx, r.next, addr, name, o, w)
 	if err != nil {
 		err = r.clean(addr, err)
 	}

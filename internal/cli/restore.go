@@ -113,7 +113,11 @@ func (app *App) runRestore(ctx context.Context, o *restoreOptions) error {
 	if err := r.chooseReaders(ctx); err != nil {
 		return err
 	}
+	if o.replace && r.merges() {
+		return &unfitError{[]string{"several databases come into one, and --replace would let keys of the same name overwrite each other"}}
+	}
 	r.view = ui.NewRestore(o.seed.addr, b, s, r.through(), o.replace)
+	r.view.Merges = r.merges()
 	app.Terminal.Text(r.view.Plan)
 	if o.dryRun {
 		r.view.DryRun = true

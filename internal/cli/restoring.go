@@ -109,6 +109,15 @@ func (r *restoring) through() string {
 	return fmt.Sprintf("a temporary server, %s %s", s.Kind, s.Version)
 }
 
+// merges reports whether several databases come into one.
+func (r *restoring) merges() bool {
+	var origins []ingest.Origin
+	for _, f := range r.backup.Manifest.Files {
+		origins = append(origins, ingest.Origin{Keyspace: f.Keys})
+	}
+	return ingest.Options{Origins: origins, Cluster: r.cluster}.Merges()
+}
+
 // deliver carries the restore out and gives its result.
 func (r *restoring) deliver(ctx context.Context) error {
 	again := "the same command with --merge goes on: what has arrived is skipped"

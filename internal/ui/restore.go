@@ -21,6 +21,7 @@ type Restore struct {
 	Keys      int64          `json:"keys"`    // about; 0 where nobody knows
 	Bytes     int64          `json:"bytes"`   // of the files
 	Through   string         `json:"through"` // what reads the files
+	Merges    bool           `json:"merges"`  // databases into one
 	DryRun    bool           `json:"dry_run"`
 	Totals    ingest.Totals  `json:"totals"`
 	Verified  *ingest.Totals `json:"verified,omitempty"`
@@ -75,6 +76,9 @@ func (v Restore) Plan(p *Page) {
 	}
 	p.Line("All checksums are right. %s go to %s, by the slots that these have now.", keys, count(int64(len(v.Masters)), "master"))
 	p.Line("The files are read by %s, one at a time.", v.Through)
+	if v.Merges {
+		p.Line("All databases come into database 0; of keys of the same name the first one stays.")
+	}
 	if v.replace {
 		p.Line("Keys of the same name in the cluster are overwritten.")
 	}

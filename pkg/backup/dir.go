@@ -52,10 +52,15 @@ func Vacant(dir string) error {
 		return nil
 	case err != nil:
 		return err
-	case len(entries) > 0:
-		return &ExistsError{dir, entries[0].Name()}
+	case len(entries) == 0:
+		return nil
 	}
-	return nil
+	for _, e := range entries {
+		if e.Name() == manifestFile+partial {
+			return &ExistsError{dir, e.Name()}
+		}
+	}
+	return &ExistsError{dir, entries[0].Name()}
 }
 
 // begin makes the directory and marks it as unfinished.

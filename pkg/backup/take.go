@@ -24,8 +24,9 @@ type Options struct {
 	Cluster cluster.State // as it was when this was decided
 	Sources []Source
 	Dir     string
-	AtOnce  int // nodes that give their data at the same time; 0 for all
-	Limits  driver.SnapshotLimits
+	AtOnce  int           // nodes that give their data at the same time; 0 for all
+	Begin   time.Duration // until a node begins to send
+	Idle    time.Duration // for which a node that sends may say nothing
 	Lock    lock.Options
 	Tool    string
 	Now     func() time.Time
@@ -81,8 +82,9 @@ func (e *ChangedError) Error() string {
 
 // Take keeps the cluster's data. Whatever its error is, nothing is left that looks
 // like a backup: what it has written is removed again.
-func Take(ctx context.Context, o Options) (m Manifest, err error) {
-	t := newTaking(o)
+func Take(ctx context.Context, o Options) (Manifest, error) { return newTaking(o).take(ctx) }
+
+func (t *taking) take(ctx context.Context) (m Manifest, err error) {
 	locked, release, err := t.lock(ctx)
 	if err != nil {
 		return m, err
@@ -178,7 +180,8 @@ func (t *taking) one(ctx context.Context, s Source) (File, error) {
 	}
 	sieve := newSieve()
 	progress := &counter{report: t.o.Report, p: Progress{Source: s}, now: t.o.Now}
-	err = driver.Snapshot(ctx, t.o.Dialer, s.Node.Addr, t.name, t.o.Limits, io.MultiWriter(out, sieve, progress))
+	how := driver.SnapshotOptions{Begin: t.o.Begin, Idle: t.o.Idle, Version: s.Node.Server.Version}
+	err = driver.Snapshot(ctx, t.o.Dialer, s.Node.Addr, t.name, how, io.MultiWriter(out, sieve, progress))
 	if err = finish(out, err); err != nil {
 		return File{}, err
 	}

@@ -19,22 +19,26 @@ type Snapshotter interface {
 
 	// Snapshot writes the node's data, an RDB file, to w as it comes in, and
 	// returns when all of it was written. The node forks for it. A node that
-	// hangs up before the end, or stands still for longer than the limits allow,
+	// hangs up before the end, or stands still for longer than the options allow,
 	// is a *TransportError, one that refuses is a *ServerError, and w's own
 	// error is returned as it is. A cancelled ctx ends it.
-	Snapshot(ctx context.Context, addr cluster.Addr, name string, limits SnapshotLimits, w io.Writer) error
+	Snapshot(ctx context.Context, addr cluster.Addr, name string, o SnapshotOptions, w io.Writer) error
 }
 
-// SnapshotLimits bound the waits for a snapshot.
-type SnapshotLimits struct {
-	Begin time.Duration // until the first byte of it; the node may be busy with another one
-	Idle  time.Duration // for the next byte, or a sign of life
+// SnapshotOptions say how to receive a snapshot.
+type SnapshotOptions struct {
+	Begin time.Duration // limit until the first byte of it; the node may be busy with another one
+	Idle  time.Duration // limit for the next byte, or a sign of life
+
+	// Version is that of the replica to play. Valkey 9 leaves out what an older
+	// one does not know, and takes one that does not say for such.
+	Version string
 }
 
 // Snapshot receives a snapshot through d, where d can do that.
-func Snapshot(ctx context.Context, d Dialer, addr cluster.Addr, name string, limits SnapshotLimits, w io.Writer) error {
+func Snapshot(ctx context.Context, d Dialer, addr cluster.Addr, name string, o SnapshotOptions, w io.Writer) error {
 	if s, ok := d.(Snapshotter); ok {
-		return s.Snapshot(ctx, addr, name, limits, w)
+		return s.Snapshot(ctx, addr, name, o, w)
 	}
 	return ErrNoSnapshot
 }

@@ -20,21 +20,21 @@ import (
 var _ driver.Snapshotter = dialer{}
 
 // Snapshot asks for a full synchronisation and hangs up after its first part.
-func (d dialer) Snapshot(ctx context.Context, addr cluster.Addr, name string, limits driver.SnapshotLimits, w io.Writer) error {
+func (d dialer) Snapshot(ctx context.Context, addr cluster.Addr, name string, o driver.SnapshotOptions, w io.Writer) error {
 	c, err := d.dial(ctx, addr, name)
 	if err != nil {
 		return err
 	}
 	defer c.Close()
-	last, err := c.enlist(ctx)
+	last, err := c.enlist(ctx, o.Version)
 	if err != nil {
 		return err
 	}
 	// From here on go-redis has no part in it: the answer is not one of RESP.
 	stop := context.AfterFunc(ctx, func() { c.wire.Close() })
 	defer stop()
-	in := bufio.NewReaderSize(idle{c.spoken, limits.Idle}, 64<<10)
-	if err = c.receive(in, w, limits); err == nil && last {
+	in := bufio.NewReaderSize(idle{c.spoken, o.Idle}, 64<<10)
+	if err = c.receive(in, w, o); err == nil && last {
 		c.goodbye()
 	}
 	var refused *driver.ServerError
@@ -58,8 +58,12 @@ func (d dialer) Snapshot(ctx context.Context, addr cluster.Addr, name string, li
 // known beforehand and, from Redis 7.0 on, that it wants nothing after it.
 // Servers that do not know an option send more than is needed; last says that
 // this one will hang up.
-func (c *conn) enlist(ctx context.Context) (last bool, err error) {
-	replies, err := c.Do(ctx, driver.Cmd("REPLCONF", "capa", "eof"), driver.Cmd("REPLCONF", "rdb-only", "1"))
+func (c *conn) enlist(ctx context.Context, version string) (last bool, err error) {
+	cmds := []driver.Command{driver.Cmd("REPLCONF", "capa", "eof"), driver.Cmd("REPLCONF", "rdb-only", "1")}
+	if version != "" {
+		cmds = append(cmds, driver.Cmd("REPLCONF", "version", version))
+	}
+	replies, err := c.Do(ctx, cmds...)
 	return err == nil && replies[1].OK() == nil, err
 }
 
@@ -74,14 +78,14 @@ func (c *conn) goodbye() {
 	}
 }
 
-func (c *conn) receive(in *bufio.Reader, w io.Writer, limits driver.SnapshotLimits) error {
-	if err := c.spoken.SetDeadline(time.Now().Add(limits.Idle)); err != nil { // go-redis has left its own
+func (c *conn) receive(in *bufio.Reader, w io.Writer, o driver.SnapshotOptions) error {
+	if err := c.spoken.SetDeadline(time.Now().Add(o.Idle)); err != nil { // go-redis has left its own
 		return err
 	}
 	if _, err := io.WriteString(c.spoken, "*1\r\n$4\r\nSYNC\r\n"); err != nil {
 		return err
 	}
-	head, err := c.announcement(in, time.Now().Add(limits.Begin))
+	head, err := c.announcement(in, time.Now().Add(o.Begin))
 	if err != nil {
 		return err
 	}
