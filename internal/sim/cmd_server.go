@@ -13,12 +13,15 @@ func serverCommands() map[string]command {
 	return map[string]command{
 		"PING":             {arity: -1, run: cmdPing},
 		"INFO":             {arity: -1, run: cmdInfo},
+		"ECHO":             {arity: 2, run: func(r *request) any { return r.args[1] }},
+		"SHUTDOWN":         {arity: -1, run: cmdShutdown},
 		"ROLE":             {arity: 1, run: cmdRole},
 		"TIME":             {arity: 1, run: cmdTime},
 		"DBSIZE":           {arity: 1, run: func(r *request) any { return int64(r.n.dbs[r.db].count()) }},
 		"WAIT":             {arity: 3, run: cmdWait},
 		"CONFIG GET":       {arity: -3, run: cmdConfigGet},
 		"CONFIG SET":       {arity: -4, run: cmdConfigSet},
+		"CONFIG REWRITE":   {arity: 2, run: func(*request) any { return "OK" }},
 		"COMMAND INFO":     {arity: -2, run: cmdCommandInfo},
 		"FUNCTION LIST":    {arity: -2, run: cmdFunctionList},
 		"FUNCTION DUMP":    {arity: 2, run: cmdFunctionDump},
@@ -53,6 +56,13 @@ func cmdPing(r *request) any {
 		return r.args[1]
 	}
 	return "PONG"
+}
+
+// cmdShutdown ends the process, which answers nothing any more.
+func cmdShutdown(r *request) any {
+	r.c.note("%s is shut down", r.n)
+	r.n.crash()
+	return later{}
 }
 
 func cmdRole(r *request) any {
