@@ -2,6 +2,7 @@ package sim
 
 import (
 	"fmt"
+	"maps"
 	"path"
 	"slices"
 	"strconv"
@@ -45,10 +46,32 @@ func (c *Cluster) defaultConfig() map[string]string {
 	}
 }
 
-// outOfMemory: only noeviction is simulated, nothing is ever evicted.
 func (n *Node) outOfMemory() bool {
 	limit, _ := strconv.Atoi(n.config["maxmemory"])
 	return limit > 0 && n.usedMemory() > limit
+}
+
+// evict makes room as the policy allows. Which keys go is made up: the first ones
+// of the lowest slots.
+func (n *Node) evict() {
+	policy := n.config["maxmemory-policy"]
+	all, volatile := strings.HasPrefix(policy, "allkeys-"), strings.HasPrefix(policy, "volatile-")
+	if !all && !volatile || !n.isMaster() {
+		return
+	}
+	for i, db := range n.dbs {
+		for _, slot := range slices.Sorted(maps.Keys(db)) {
+			for _, key := range db.keys(slot) {
+				if !n.outOfMemory() {
+					return
+				}
+				if all || !db.get(key).expire.IsZero() {
+					n.c.note("%s evicts %s", n, key)
+					n.deleteKey(i, key)
+				}
+			}
+		}
+	}
 }
 
 func cmdPing(r *request) any {

@@ -238,6 +238,7 @@ func (n *Node) admit(s *session, cmd command, args []string, asking bool) error 
 	if !cmd.write {
 		return nil
 	}
+	n.evict()
 	if n.outOfMemory() && !frees(args) {
 		return refuse("OOM command not allowed when used memory > 'maxmemory'.")
 	}
