@@ -258,6 +258,10 @@ func (n *Node) redirect(s *session, cmd command, args, keys []string, asking boo
 		return nil
 	}
 	slot := cluster.KeySlot(keys[0])
+	owner := n.ownerOf(slot)
+	if owner == nil {
+		return refuse("CLUSTERDOWN Hash slot not served")
+	}
 	missing := 0
 	for _, key := range keys {
 		if cluster.KeySlot(key) != slot {
@@ -267,12 +271,11 @@ func (n *Node) redirect(s *session, cmd command, args, keys []string, asking boo
 			missing++
 		}
 	}
-	owner := n.ownerOf(slot)
-	if owner == nil {
-		return refuse("CLUSTERDOWN Hash slot not served")
-	}
 	if n.isDown() {
 		return refuse("CLUSTERDOWN The cluster is down")
+	}
+	if s.multi && n.rules.valkey9 {
+		missing = 0 // what is queued may be missing until EXEC
 	}
 	return n.redirectOpen(s, cmd, args, openSlot{slot, owner, len(keys), missing, asking})
 }
