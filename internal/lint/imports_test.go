@@ -33,13 +33,14 @@ var house = map[string][]string{
 	"internal/ui":           {"pkg/apply", "pkg/backup", "pkg/cluster", "pkg/health", "pkg/ingest", "pkg/move", "pkg/plan", "internal/lab"},
 	"internal/journal":      {"pkg/apply", "pkg/cluster", "pkg/plan"},
 	"internal/sim":          {"pkg/cluster", "pkg/driver"},
+	"internal/sim/serve":    {"internal/sim", "pkg/cluster", "pkg/driver"},
 	"internal/lab":          {"internal/lab/resp"},
 	"internal/lab/resp":     {},
 	"internal/lab/labtest":  {"internal/lab", "internal/lab/resp"},
 	"internal/chaos":        {"pkg/driver"},
 	"internal/acceptance":   {},
 	"internal/lint":         {},
-	"internal/cli":          {"pkg/apply", "pkg/backup", "pkg/cluster", "pkg/driver", "pkg/driver/goredis", "pkg/health", "pkg/ingest", "pkg/lock", "pkg/move", "pkg/observe", "pkg/plan", "internal/config", "internal/journal", "internal/lab", "internal/prompt", "internal/ui"},
+	"internal/cli":          {"pkg/apply", "pkg/backup", "pkg/cluster", "pkg/driver", "pkg/driver/goredis", "pkg/health", "pkg/ingest", "pkg/lock", "pkg/move", "pkg/observe", "pkg/plan", "internal/config", "internal/journal", "internal/lab", "internal/prompt", "internal/sim", "internal/sim/serve", "internal/ui"},
 	"cmd/trib":              {"internal/cli"},
 	"cmd/trib-docs":         {"internal/cli"},
 	"scripts/load":          {"pkg/cluster"},
@@ -52,6 +53,7 @@ var owners = map[string]string{
 	"github.com/olekukonko/tablewriter": "internal/ui",
 	"github.com/AlecAivazis/survey":     "internal/prompt",
 	"github.com/spf13/cobra":            "internal/cli",
+	"github.com/tidwall/redcon":         "internal/sim/serve",
 	"github.com/spf13/cobra/doc":        "cmd/trib-docs",
 }
 

@@ -238,6 +238,7 @@ func (n *Node) admit(s *session, cmd command, args []string, asking bool) error 
 	if !cmd.write {
 		return nil
 	}
+	n.evict()
 	if n.outOfMemory() && !frees(args) {
 		return refuse("OOM command not allowed when used memory > 'maxmemory'.")
 	}
@@ -257,6 +258,10 @@ func (n *Node) redirect(s *session, cmd command, args, keys []string, asking boo
 		return nil
 	}
 	slot := cluster.KeySlot(keys[0])
+	owner := n.ownerOf(slot)
+	if owner == nil {
+		return refuse("CLUSTERDOWN Hash slot not served")
+	}
 	missing := 0
 	for _, key := range keys {
 		if cluster.KeySlot(key) != slot {
@@ -266,12 +271,11 @@ func (n *Node) redirect(s *session, cmd command, args, keys []string, asking boo
 			missing++
 		}
 	}
-	owner := n.ownerOf(slot)
-	if owner == nil {
-		return refuse("CLUSTERDOWN Hash slot not served")
-	}
 	if n.isDown() {
 		return refuse("CLUSTERDOWN The cluster is down")
+	}
+	if s.multi && n.rules.valkey9 {
+		missing = 0 // what is queued may be missing until EXEC
 	}
 	return n.redirectOpen(s, cmd, args, openSlot{slot, owner, len(keys), missing, asking})
 }

@@ -71,6 +71,12 @@ func (n *Node) ID() cluster.NodeID {
 // Addr is where the node listens.
 func (n *Node) Addr() cluster.Addr { return n.self.addr }
 
+// Server is what the node runs.
+func (n *Node) Server() cluster.Server {
+	defer n.c.enter()()
+	return n.server
+}
+
 // SetServer makes the node run another server than the rest.
 func (n *Node) SetServer(s cluster.Server) {
 	defer n.c.enter()()
