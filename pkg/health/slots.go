@@ -27,7 +27,7 @@ func uncovered(v *sight) []Finding {
 	f := Finding{
 		Code: Uncovered, Severity: Error, Slots: missing,
 		Summary: fmt.Sprintf("%d slots have no owner that answers: %s", missing.Len(), slotList(missing)),
-		Remedy:  "slots of a node that does not answer come back with it or with its replica; slots that nobody has must be assigned again, to a node that holds their keys if any does",
+		Remedy:  "slots of a node that does not answer come back with it or with its replica, which trib fix promotes; slots that nobody has it gives to a node that holds their keys if any does",
 	}
 	for j, owner := range v.Members {
 		if owner.Reachable() {
@@ -51,7 +51,7 @@ func multipleOwners(v *sight) []Finding {
 	f := Finding{
 		Code: MultipleOwners, Severity: Error, Slots: doubled,
 		Summary: fmt.Sprintf("%d slots have several owners: %s", doubled.Len(), slotList(doubled)),
-		Remedy:  "nodes usually settle this within seconds; where they do not, change nothing before it is known which of them holds the keys",
+		Remedy:  "nodes usually settle this within seconds; where they do not, trib fix keeps the keys of all and gives the slots to one",
 	}
 	for _, m := range v.Masters() {
 		if both := m.Slots().Intersect(doubled); !both.Empty() {
@@ -160,7 +160,7 @@ func foreignKeys(v *sight) []Finding {
 			Code: ForeignKeys, Severity: Error, Nodes: []cluster.NodeID{m.ID}, Slots: set,
 			Summary:  fmt.Sprintf("%s holds %d keys of slots that it does not own: %s", m.Addr, keys, slotList(set)),
 			Evidence: []string{"clients cannot reach these keys; they are deleted when the node learns of a newer owner"},
-			Remedy:   "bring the keys to their owner before anything else changes: CLUSTER SETSLOT n IMPORTING on this node lets MIGRATE run there",
+			Remedy:   "trib fix names them, and with --foreign-keys adopt brings them to their owner; do so before anything else changes",
 		}
 		if len(m.Databases) > 1 {
 			f.Evidence = append(f.Evidence, fmt.Sprintf("counted over all %d databases", len(m.Databases)))
@@ -182,7 +182,7 @@ func epochCollision(v *sight) []Finding {
 	}
 	f := Finding{
 		Code: EpochCollision, Severity: Warning,
-		Remedy: "nodes give themselves new epochs as soon as they hear of each other: where this lasts, see why their cluster bus is cut; move no slots before it is over",
+		Remedy: "nodes give themselves new epochs as soon as they hear of each other: where this lasts, see why their cluster bus is cut; trib fix raises epochs without it; move no slots before it is over",
 	}
 	for _, epoch := range slices.Sorted(maps.Keys(byEpoch)) {
 		masters := byEpoch[epoch]
