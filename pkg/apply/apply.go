@@ -90,7 +90,7 @@ func newRunner(p plan.Plan, o Options) *runner {
 	}
 	if o.WaitTimeout == 0 {
 		o.WaitTimeout = defaultWait
-		if p.Kind == plan.KindAddNode {
+		if meets(p) {
 			o.WaitTimeout = forgetWatch + defaultWait/2 // a node that has just been forgotten is shunned so long
 		}
 	}
@@ -313,6 +313,8 @@ func (r *runner) act(ctx context.Context, steps []int) error {
 		return r.claimSlots(ctx, steps)
 	case plan.GatherKeys:
 		return r.gatherKeys(ctx, steps)
+	case plan.BumpEpoch:
+		return r.bumpEpochs(ctx, steps)
 	}
 	return fmt.Errorf("unknown action %q", r.p.Steps[steps[0]].Action)
 }

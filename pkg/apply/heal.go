@@ -83,7 +83,7 @@ func (r *runner) claim(ctx context.Context, step plan.Step) error {
 func endangered(step plan.Step, s cluster.State) []string {
 	var reasons []string
 	for _, m := range s.Members {
-		if !m.Reachable() {
+		if silentFor(step, m, s) {
 			reasons = append(reasons, fmt.Sprintf("%s does not answer", m.Addr))
 		}
 		if !m.IsMaster() || m.ID == step.Node {
@@ -109,14 +109,18 @@ func (r *runner) takeSlots(ctx context.Context, m cluster.Member, slots cluster.
 		bound = bound.Union(n.Slots)
 	}
 	var cmds []driver.Command
+	disown := driver.Cmd("CLUSTER", "DELSLOTS")
 	for slot := range slots.Minus(m.Slots()).All() {
 		number := strconv.Itoa(slot)
 		if m.OpenSlots().Has(slot) {
 			cmds = append(cmds, driver.Cmd("CLUSTER", "SETSLOT", number, "STABLE"))
 		}
 		if bound.Has(slot) {
-			cmds = append(cmds, driver.Cmd("CLUSTER", "DELSLOTS", number))
+			disown = append(disown, number)
 		}
+	}
+	if len(disown) > 2 {
+		cmds = append(cmds, disown)
 	}
 	if missing := slots.Minus(m.Slots()); !missing.Empty() {
 		cmds = append(cmds, addSlots(missing, m.Features.AddSlotsRange))

@@ -27,10 +27,11 @@ var forms = map[Action][]string{
 	Join:        {},
 	Replicate:   {"node", "master"},
 	MoveSlots:   {"from", "to", "slots"},
-	CloseSlots:  {"node", "slots"},
+	CloseSlots:  {"node", "slots", "dead?"},
 	PinSlots:    {"from", "to", "slots"},
-	ClaimSlots:  {"node", "slots"},
+	ClaimSlots:  {"node", "slots", "dead?"},
 	GatherKeys:  {"from", "to", "slots"},
+	BumpEpoch:   {"node", "epoch"},
 
 	Meet:          {"node"},
 	CopyFunctions: {"from", "node"},

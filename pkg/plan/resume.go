@@ -101,6 +101,9 @@ func (r *resumer) finishGiven(slot int) bool {
 func (r *resumer) target(slot int, owner cluster.Member) (cluster.NodeID, string) {
 	if to, ok := owner.View.Self().Migrating[slot]; ok {
 		master, problem := r.presentMaster(to)
+		if heir := r.successor(slot, owner, to); problem != "" && heir != "" {
+			return heir, ""
+		}
 		if master == owner.ID {
 			master = ""
 		}
