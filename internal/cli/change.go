@@ -74,6 +74,7 @@ type change struct {
 	after  func(ui.Check, *ui.Page) // how to show what was verified
 	ignore health.Code              // a finding that is expected afterwards
 	resume string                   // what finishes a run that stopped part-way
+	staged bool                     // more may follow, and is verified with it
 	again  string                   // and what moves the slots that it had not begun, with their number
 }
 
@@ -110,6 +111,9 @@ func (app *App) carryOut(ctx context.Context, c change) (*ui.Outcome, error) {
 		return nil, err
 	}
 	app.Terminal.Text(outcome.Summary)
+	if c.staged {
+		return &outcome, nil
+	}
 	// What is done is verified even if a signal came in its last moment.
 	return app.verify(context.WithoutCancel(ctx), c, outcome)
 }

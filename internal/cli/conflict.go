@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"regexp"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -73,30 +72,36 @@ type keyName struct {
 
 // quotedKey is a key in Go's quotes, which can spell any bytes; a number before
 // it is that of its database.
-var quotedKey = regexp.MustCompile(`^(?:([0-9]+):)?(".*)$`)
+func quotedKey(s string) (db, quoted string, ok bool) {
+	if strings.HasPrefix(s, `"`) {
+		return "0", s, true
+	}
+	db, quoted, _ = strings.Cut(s, ":")
+	digits := db != "" && strings.Trim(db, "0123456789") == ""
+	return db, quoted, digits && strings.HasPrefix(quoted, `"`)
+}
 
 // parseKey reads a key as it is, or in quotes.
 func parseKey(s string) (keyName, error) {
-	parts := quotedKey.FindStringSubmatch(s)
-	if parts == nil {
+	number, quoted, ok := quotedKey(s)
+	if !ok {
 		return keyName{0, s}, nil
 	}
-	key, err := strconv.Unquote(parts[2])
+	key, err := strconv.Unquote(quoted)
 	if err != nil {
 		return keyName{}, fmt.Errorf("%.80s is not a key in quotes", s)
 	}
-	db := 0
-	if parts[1] != "" {
-		if db, err = strconv.Atoi(parts[1]); err != nil {
-			return keyName{}, fmt.Errorf("%.20s is not a database", parts[1])
-		}
+	db, err := strconv.Atoi(number)
+	if err != nil {
+		return keyName{}, fmt.Errorf("%.20s is not a database", number)
 	}
 	return keyName{db, key}, nil
 }
 
 // String spells a key so that parseKey reads it.
 func (k keyName) String() string {
-	plain := utf8.ValidString(k.key) && ui.Safe(k.key) == k.key && !strings.HasPrefix(k.key, "@") && !quotedKey.MatchString(k.key)
+	_, _, looksQuoted := quotedKey(k.key)
+	plain := utf8.ValidString(k.key) && ui.Safe(k.key) == k.key && !strings.HasPrefix(k.key, "@") && !looksQuoted
 	if k.db == 0 && plain {
 		return k.key
 	}

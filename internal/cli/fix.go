@@ -4,25 +4,27 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
 	"github.com/trib-dev/trib/internal/ui"
+	"github.com/trib-dev/trib/pkg/apply"
 	"github.com/trib-dev/trib/pkg/cluster"
 	"github.com/trib-dev/trib/pkg/health"
-	"github.com/trib-dev/trib/pkg/observe"
 	"github.com/trib-dev/trib/pkg/plan"
 )
 
 type fixOptions struct {
 	changeOptions
 	moveOptions
-	seed    seed
-	only    []string
-	slots   cluster.SlotSet
-	foreign plan.ForeignPolicy
+	seed     seed
+	only     []string
+	slots    cluster.SlotSet
+	foreign  plan.ForeignPolicy
+	topology plan.TopologyOptions
 }
 
 func newFixCmd(app *App, run func(context.Context, *fixOptions) error) *cobra.Command {
@@ -33,18 +35,24 @@ func newFixCmd(app *App, run func(context.Context, *fixOptions) error) *cobra.Co
 	cmd := &cobra.Command{
 		Use:     "fix SEED",
 		GroupID: groupHealth,
-		Short:   "Repair who owns which slot, without losing a key",
-		Long: `Finishes open slots, gives slots without owner to the node with most of their
-keys or spreads those without keys, settles which of several claimants stays,
-and says why each step is safe. What it cannot decide it names, with the flag
-that does, and leaves alone; --yes decides nothing. Running it again after an
+		Short:   "Repair a cluster: owners of slots, keys, members and replicas",
+		Long: `Promotes replicas of dead masters, lets nodes meet that others know, and forgets
+dead ones that only some know. Finishes open slots, gives slots without
+owner to the node with most of their keys or spreads those without keys, and
+settles which of several claimants stays. Raises epochs that masters share, and
+finds masters for replicas that have lost theirs.
+
+It goes by stages: each is planned from what the one before has left, says why
+its steps are safe, and asks. What it cannot decide it names, with the flag that
+does, and leaves alone; --yes decides nothing. Running it again after an
 interruption goes on; where there is no journal of the run, keys that were not
 brought to their owner yet need --foreign-keys.` +
 			exitCodes(exitRefused, exitUsage, exitUnhealthy, exitStale, exitPartial, exitConflict, exitNoSeed, exitInterrupted),
 		Example: `  trib fix 10.0.0.1:7000 --dry-run
   trib fix 10.0.0.1:7000 --only uncovered-slots --slots 0-99
   trib fix 10.0.0.1:7000 --foreign-keys adopt --conflict newer-ttl
-  trib fix 10.0.0.1:7000 --conflict-for user:7=source --conflict-for @decided`,
+  trib fix 10.0.0.1:7000 --conflict-for user:7=source --conflict-for @decided
+  trib fix 10.0.0.1:7000 --takeover`,
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(cmd *cobra.Command, args []string) (err error) {
 			if o.seed, err = seedOf(args); err != nil {
@@ -74,12 +82,22 @@ func (o *fixOptions) addFlags(f *pflag.FlagSet) {
 	f.Var(words{&o.only, codes}, "only", "repair only `CODE`: "+strings.Join(codes, ", "))
 	f.Var(slotSet{&o.slots}, "slots", "repair only these slots, such as 5,100-200")
 	f.Var(choice[plan.ForeignPolicy]{&o.foreign, policies}, "foreign-keys", "keys on nodes that do not own them: adopt brings them to the owner, also those that it may have deleted; drop deletes those of which the owner has equal ones; discard also those that it lacks, for good")
-	// What these options of redis-cli ask for: several owners are looked for in
-	// any case; nothing is taken from a master that does not answer.
-	for _, name := range []string{"search-multiple-owners", "fix-with-unreachable-masters"} {
-		f.Bool(name, false, "")
-		f.MarkHidden(name)
+	o.addTopologyFlags(f)
+	// What this option of redis-cli asks for is looked for in any case.
+	f.Bool("search-multiple-owners", false, "")
+	f.MarkHidden("search-multiple-owners")
+}
+
+func (o *fixOptions) addTopologyFlags(f *pflag.FlagSet) {
+	o.topology.Orphans = plan.OrphansKeep
+	var policies []string
+	for _, policy := range plan.OrphanPolicies() {
+		policies = append(policies, string(policy))
 	}
+	f.BoolVar(&o.topology.Takeover, "takeover", false, "let replicas of dead masters take over without a vote where no majority is left")
+	f.BoolVar(&o.topology.TakeFromDead, "fix-with-unreachable-masters", false, "give slots of dead masters without a replica to others: their keys are lost")
+	f.Var(choice[plan.OrphanPolicy]{&o.topology.Orphans, policies}, "orphans", "reuse makes replicas whose master is gone follow another one, and drops their keys")
+	f.BoolVar(&o.topology.SpreadReplicas, "spread-replicas", false, "give masters without a replica a spare one, or an empty master")
 }
 
 // slotSet is slots and ranges.
@@ -103,51 +121,15 @@ func (v slotSet) String() string {
 func (slotSet) Type() string { return "SLOTS" }
 
 func (o *fixOptions) heal() plan.HealOptions {
-	h := plan.HealOptions{Slots: o.slots, ForeignKeys: o.foreign}
+	h := plan.HealOptions{Slots: o.slots, ForeignKeys: o.foreign, TopologyOptions: o.topology}
 	for _, code := range o.only {
 		h.Only = append(h.Only, health.Code(code))
 	}
 	return h
 }
 
-func (app *App) runFix(ctx context.Context, o *fixOptions) error {
-	a, err := app.connect(ctx, o.seed.credentials)
-	if err != nil {
-		return err
-	}
-	s, err := app.observeSettled(ctx, a, o.seed.addr)
-	if err != nil {
-		return err
-	}
-	return app.fix(ctx, a, s, o, "fix")
-}
-
-// fix repairs a cluster that was observed, in the name of a command.
-func (app *App) fix(ctx context.Context, a access, s cluster.State, o *fixOptions, command string) error {
-	observe.ForHeal(ctx, a.reader(), s)
-	if ctx.Err() != nil {
-		return context.Cause(ctx)
-	}
-	wish := o.heal()
-	wish.Begun = app.begunGathering(o.journalOptions, s)
-	p, left := plan.Heal(s, wish)
-	for _, u := range left {
-		p.Warnings = append(p.Warnings, u.String())
-	}
-	if len(p.Steps) == 0 {
-		return app.fixNothing(o, p, left, s)
-	}
-	c := o.change(a, p, s)
-	c.command = command
-	err := app.deliver(ctx, c)
-	if err == nil || is[*unhealthyError](err) {
-		err = errors.Join(undecided(left), err)
-	}
-	return err
-}
-
-// begunGathering are the decisions of the last repair on this host about keys on nodes that
-// do not own them, where it did not come to its end.
+// begunGathering are the decisions of the last repair on this host about keys on
+// nodes that do not own them, where it did not come to its end.
 func (app *App) begunGathering(o journalOptions, s cluster.State) []plan.Step {
 	run, found := app.latest(o, s, func(k plan.Kind) bool { return k == plan.KindFix })
 	if !found || !unfinished(run) {
@@ -161,7 +143,7 @@ func (app *App) begunGathering(o journalOptions, s cluster.State) []plan.Step {
 
 // fixNothing judges a cluster in which nothing is to be repaired.
 func (app *App) fixNothing(o *fixOptions, p plan.Plan, left []plan.Undecided, s cluster.State) error {
-	if left != nil {
+	if undecided(left) != nil {
 		app.Terminal.Text(func(page *ui.Page) {
 			page.Line("*** Nothing can be repaired as it is:")
 			for _, w := range p.Warnings {
@@ -177,11 +159,14 @@ func (app *App) fixNothing(o *fixOptions, p plan.Plan, left []plan.Undecided, s 
 }
 
 func (o *fixOptions) change(a access, p plan.Plan, s cluster.State) change {
+	engine := o.moveOptions.apply()
+	engine.Ready = apply.ReadyJoined // later stages, and check, tell of the rest
 	return change{
 		command: "fix", options: &o.changeOptions, access: a, plan: p, state: s,
 		show:     ui.StepPlan{Plan: p}.Text,
 		question: "Do you want to repair this (yes/no)? ",
-		apply:    o.moveOptions.apply(),
+		staged:   true,
+		apply:    engine,
 		after:    ui.Check.Verdict,
 		resume:   "trib fix " + o.seed.addr.String(),
 	}
@@ -190,8 +175,10 @@ func (o *fixOptions) change(a access, p plan.Plan, s cluster.State) change {
 // undecidedError is what was not repaired.
 type undecidedError struct{ left []plan.Undecided }
 
+// undecided leaves out what is well as it is.
 func undecided(left []plan.Undecided) error {
-	if left == nil {
+	left = slices.DeleteFunc(slices.Clone(left), func(u plan.Undecided) bool { return u.Advice })
+	if len(left) == 0 {
 		return nil
 	}
 	return &undecidedError{left}
@@ -208,24 +195,29 @@ func (e *undecidedError) Error() string {
 // code is that of a conflict where a flag decides, and of an unhealthy cluster
 // where something has to be done first.
 func (e *undecidedError) code() int {
-	if e.flag() != "" {
+	if e.flags() != nil {
 		return exitConflict
 	}
 	return exitUnhealthy
 }
 
-func (e *undecidedError) flag() string {
+func (e *undecidedError) flags() []string {
+	var flags []string
 	for _, u := range e.left {
-		if u.Flag != "" {
-			return u.Flag
+		if u.Flag != "" && !slices.Contains(flags, u.Flag) {
+			flags = append(flags, u.Flag)
 		}
 	}
-	return ""
+	return flags
 }
 
 func (e *undecidedError) hint() string {
-	if e.flag() == "" {
+	if e.flags() == nil {
 		return "trib check shows the whole state"
 	}
-	return fmt.Sprintf("trib fix with %s: adopt brings over what the owner lacks, drop deletes what it has as well, and discard deletes both", e.flag())
+	flags := strings.Join(e.flags(), " and ")
+	if strings.HasPrefix(flags, "--foreign-keys") {
+		return "trib fix with " + flags + ": adopt brings over what the owner lacks, drop deletes what it has as well, and discard deletes both"
+	}
+	return fmt.Sprintf("trib fix with %s, once you know that this is right", flags)
 }

@@ -63,7 +63,7 @@ func (app *App) runResume(ctx context.Context, o *resumeOptions) error {
 	}
 	run, found := app.interrupted(o.journalOptions, s)
 	if found && run.Plan.Kind == plan.KindFix {
-		return app.fix(ctx, a, s, o.repair(run.Plan, s), "resume")
+		return app.repair(ctx, a, o.repair(run.Plan, s), "resume")
 	}
 	observe.ForResume(ctx, a.reader(), s)
 	if ctx.Err() != nil {

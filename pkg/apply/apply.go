@@ -101,7 +101,7 @@ func newRunner(p plan.Plan, o Options) *runner {
 	}
 	if o.WaitTimeout == 0 {
 		o.WaitTimeout = defaultWait
-		if p.Kind == plan.KindAddNode {
+		if meets(p) {
 			o.WaitTimeout = forgetWatch + defaultWait/2 // a node that has just been forgotten is shunned so long
 		}
 	}
@@ -344,6 +344,8 @@ func (r *runner) act(ctx context.Context, steps []int) error {
 		return r.pinSlots(ctx, steps)
 	case plan.ClaimSlots:
 		return r.claimSlots(ctx, steps)
+	case plan.BumpEpoch:
+		return r.bumpEpochs(ctx, steps)
 	}
 	return fmt.Errorf("unknown action %q", r.p.Steps[steps[0]].Action)
 }

@@ -84,7 +84,7 @@ func (r *runner) claim(ctx context.Context, step plan.Step) error {
 func endangered(step plan.Step, s cluster.State) []string {
 	var reasons []string
 	for _, m := range s.Members {
-		if !m.Reachable() {
+		if silentFor(step, m, s) {
 			reasons = append(reasons, fmt.Sprintf("%s does not answer", m.Addr))
 		}
 		if !m.IsMaster() || m.ID == step.Node {
@@ -114,8 +114,12 @@ func (r *runner) takeSlots(ctx context.Context, m cluster.Member, slots cluster.
 	for slot := range slots.Intersect(m.OpenSlots()).All() {
 		cmds = append(cmds, driver.Cmd("CLUSTER", "SETSLOT", strconv.Itoa(slot), "STABLE"))
 	}
+	disown := driver.Cmd("CLUSTER", "DELSLOTS")
 	for slot := range missing.Intersect(bound).All() {
-		cmds = append(cmds, driver.Cmd("CLUSTER", "DELSLOTS", strconv.Itoa(slot)))
+		disown = append(disown, strconv.Itoa(slot))
+	}
+	if len(disown) > 2 {
+		cmds = append(cmds, disown)
 	}
 	if !missing.Empty() {
 		cmds = append(cmds, addSlots(missing, m.Features.AddSlotsRange))

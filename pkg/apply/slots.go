@@ -194,20 +194,32 @@ func (r *runner) settled(ctx context.Context, steps []int) (cluster.State, error
 }
 
 // misled are the masters that see somebody else as owner of slots that are to
-// move: they have not heard of the last move yet.
+// move: they have not heard of the last move yet. One that imports them from a
+// node that has failed will not hear of that node's successor before it is told.
 func (r *runner) misled(s cluster.State, steps []int) []string {
 	var waiting []string
 	for _, m := range s.Masters() {
 		for _, n := range m.View.Nodes {
 			for _, i := range steps {
 				step := r.p.Steps[i]
-				if wrong := n.Slots.Intersect(step.Slots); n.ID != step.From && n.ID != step.To && !wrong.Empty() {
+				if wrong := n.Slots.Intersect(step.Slots).Minus(deafFor(m, n)); n.ID != step.From && n.ID != step.To && !wrong.Empty() {
 					waiting = append(waiting, fmt.Sprintf("%s (sees %s as owner of slots %s)", m.Addr, n.Addr, wrong))
 				}
 			}
 		}
 	}
 	return waiting
+}
+
+// deafFor are the slots that m imports from a node that has failed.
+func deafFor(m cluster.Member, n cluster.Node) cluster.SlotSet {
+	var slots []int
+	for slot, from := range m.View.Self().Importing {
+		if from == n.ID && n.Flags.Has(cluster.FlagFailed) {
+			slots = append(slots, slot)
+		}
+	}
+	return cluster.SlotsOf(slots...)
 }
 
 // ends are the sources and targets of moves, each once.

@@ -27,7 +27,7 @@ func uncovered(v *sight) []Finding {
 	f := Finding{
 		Code: Uncovered, Severity: Error, Slots: missing,
 		Summary: fmt.Sprintf("%d slots have no owner that answers: %s", missing.Len(), slotList(missing)),
-		Remedy:  "slots of a node that does not answer come back with it or with its replica; trib fix gives those that nobody has to the node that holds their keys, or shares them out",
+		Remedy:  "slots of a node that does not answer come back with it or with its replica, which trib fix promotes; those that nobody has it gives to the node that holds their keys, or shares them out",
 	}
 	for j, owner := range v.Members {
 		if owner.Reachable() {
@@ -182,7 +182,7 @@ func epochCollision(v *sight) []Finding {
 	}
 	f := Finding{
 		Code: EpochCollision, Severity: Warning,
-		Remedy: "nodes give themselves new epochs as soon as they hear of each other: where this lasts, see why their cluster bus is cut; move no slots before it is over",
+		Remedy: "nodes give themselves new epochs as soon as they hear of each other: where this lasts, see why their cluster bus is cut; trib fix raises epochs without it; move no slots before it is over",
 	}
 	for _, epoch := range slices.Sorted(maps.Keys(byEpoch)) {
 		masters := byEpoch[epoch]

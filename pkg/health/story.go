@@ -41,10 +41,11 @@ func nodeStories() []Story {
 			Meaning: "Another node knows this one, and nothing could be read of it within two seconds. The evidence tells a dead server (nothing takes the connection) from a paused one (it takes connections and says nothing), and from one that refuses the password. It is an error where the node is a master with slots, and a warning where everybody who knows it agrees that it has none.",
 			Origin:  "The process has ended, hangs, or is stopped; its host is down or swaps; a firewall lies between it and this host; its address has changed; its password differs from the others'.",
 			Risk:    "The slots of a silent master cannot be written or read until it is back or a replica is promoted; unless cluster-require-full-coverage is no, the whole cluster stops meanwhile. A silent replica is one failure less that the cluster survives.",
-			Remedy:  "Start the server again, or let this host reach it. Where a master is gone for good and its replica has not been promoted within a few node timeouts, promote it by hand. Where a node is gone for good, remove it from all others.",
+			Remedy:  "Start the server again, or let this host reach it. Where a master is gone for good and its replica has not been promoted within a few node timeouts, let fix promote it; without a replica, its slots can go to others, without its keys. Where a node is gone for good, remove it from all others.",
 			Commands: []string{
 				"redis-cli -h HOST -p PORT PING",
-				"trib failover SEED REPLICA --force",
+				"trib fix SEED --dry-run",
+				"trib fix SEED --fix-with-unreachable-masters",
 				"trib forget SEED NODE",
 			},
 		},
@@ -64,7 +65,7 @@ func nodeStories() []Story {
 			Origin:   "Somebody adds a node at this moment; or the address is wrong, nothing listens on the bus port there, or a node that was reset keeps being mentioned.",
 			Risk:     "None for the data. A node that should join does not, and the entry comes and goes for as long as somebody repeats it.",
 			Remedy:   "Wait a node timeout and check again. If it is still there, see whether the bus port of that address can be reached, and who sends CLUSTER MEET.",
-			Commands: []string{"trib check SEED", "redis-cli -h HOST -p PORT CLUSTER NODES"},
+			Commands: []string{"trib check SEED", "trib fix SEED --only handshake", "redis-cli -h HOST -p PORT CLUSTER NODES"},
 		},
 		{
 			Code: Split, Severities: only(Error),
@@ -81,8 +82,8 @@ func nodeStories() []Story {
 			Meaning:  "The node stands in the lists of some members and is missing in others. It is a warning where it is silent and owns nothing.",
 			Origin:   "CLUSTER FORGET was not sent to every node, or not within the minute for which it holds; the removed node was still running; a new node was met by one node and gossip has not got round yet.",
 			Risk:     "A node that was to be removed comes back, with an old idea of the slots. Who does not know the owner of a slot sends clients to the wrong node, and cannot take part in moving slots.",
-			Remedy:   "Decide whether the node belongs to the cluster. If not, reset it where it runs and send CLUSTER FORGET to all others within a minute. If it does, introduce it with CLUSTER MEET.",
-			Commands: []string{"trib forget SEED NODE", "redis-cli -h HOST -p PORT CLUSTER MEET NODE-HOST NODE-PORT"},
+			Remedy:   "Decide whether the node belongs to the cluster. If not, remove it. If it does, fix introduces it to all; a dead one without slots is forgotten by all.",
+			Commands: []string{"trib fix SEED --only half-forgotten", "trib del-node SEED NODE"},
 		},
 		{
 			Code: AddressesDiffer, Severities: only(Warning),
@@ -131,8 +132,8 @@ func slotStories() []Story {
 			Meaning:  "No master that answers says that it owns these slots. The evidence names the silent nodes that others take for the owners.",
 			Origin:   "The owner is down and has no replica to take over; CLUSTER DELSLOTS; a cluster that was formed in part.",
 			Risk:     "Keys in these slots can be neither read nor written; with cluster-require-full-coverage yes no key can.",
-			Remedy:   "If the evidence names an owner, bring it or its replica back: it has the keys. Once every known node answers, fix gives a slot to the node with its keys, or an empty one to any.",
-			Commands: []string{"trib failover SEED REPLICA --takeover", "trib fix SEED --dry-run", "trib fix SEED"},
+			Remedy:   "If the evidence names an owner, bring it back: it has the keys. Fix promotes its replica, and gives slots that nobody owns to the node with their keys, or to all in even shares where nobody has any.",
+			Commands: []string{"trib fix SEED --dry-run", "trib fix SEED"},
 		},
 		{
 			Code: MultipleOwners, Severities: only(Error),
@@ -158,8 +159,8 @@ func slotStories() []Story {
 			Meaning:  "Each master should have an epoch of its own: of two claims on a slot, that with the higher epoch wins. It is an error between masters that own slots.",
 			Origin:   "Two replicas were promoted at the same time with TAKEOVER; slots were moved while a replica was promoted; nodes were joined that never got an epoch.",
 			Risk:     "If both claim a slot, different nodes believe different owners, and which one wins in the end hangs on the order of their ids.",
-			Remedy:   "Nodes resolve it when they hear of each other. If it lasts, mend their bus link; then check again, and move no slots before.",
-			Commands: []string{"redis-cli -h HOST -p PORT CLUSTER INFO", "trib check SEED"},
+			Remedy:   "Nodes resolve it when they hear of each other. If it lasts, mend their bus link, or let fix raise the epochs; move no slots before.",
+			Commands: []string{"redis-cli -h HOST -p PORT CLUSTER INFO", "trib fix SEED --only epoch-collision"},
 		},
 	}
 }
@@ -173,7 +174,7 @@ func quorumStories() []Story {
 			Origin:   "Several masters failed at the same time, or their host or zone did.",
 			Risk:     "Nobody is promoted any more, and masters in the minority stop serving after the node timeout. The cluster does not come back by itself.",
 			Remedy:   "Bring masters back until a majority answers. Where they are gone for good, promote a replica of each without a vote.",
-			Commands: []string{"trib failover SEED REPLICA --takeover"},
+			Commands: []string{"trib fix SEED --takeover --dry-run", "trib fix SEED --takeover"},
 		},
 		{
 			Code: QuorumAtRisk, Severities: only(Warning),
@@ -195,8 +196,8 @@ func replicaStories() []Story {
 			Meaning:  "A master owns slots, and no node, silent ones included, replicates it.",
 			Origin:   "The cluster was formed without replicas; a replica was promoted and the old master has not come back; replicas were removed, or have migrated to another master.",
 			Risk:     "If this master fails, its slots are gone until it is back, and its data with its disk.",
-			Remedy:   "Add a replica on another host.",
-			Commands: []string{"trib add-node NEW SEED --replica --master-id MASTER", "trib replicate SEED REPLICA MASTER"},
+			Remedy:   "Add a replica on another host, or let fix use a spare one.",
+			Commands: []string{"trib fix SEED --spread-replicas", "trib add-node NEW SEED --replica --master-id MASTER", "trib replicate SEED REPLICA MASTER"},
 		},
 		{
 			Code: LinkDown, Severities: only(Warning),
@@ -223,7 +224,16 @@ func replicaStories() []Story {
 			Origin:   "A master with replicas was made a replica of another one; a failover in which a replica has not yet followed the new master, which passes within seconds.",
 			Risk:     "It counts for no master: it is not promoted when the real master fails, and it lags behind twice.",
 			Remedy:   "Let it replicate the master at the end of the chain.",
-			Commands: []string{"trib replicate SEED REPLICA MASTER"},
+			Commands: []string{"trib fix SEED --only replica-of-replica", "trib replicate SEED REPLICA MASTER"},
+		},
+		{
+			Code: Orphaned, Severities: only(Warning),
+			Title:    "A replica has lost its master for good",
+			Meaning:  "The node that it follows is not known to anybody else, or does not answer and owns no slots any more.",
+			Origin:   "Its master was removed while it was out of reach, or another node was given the slots of its dead master.",
+			Risk:     "It replicates nothing and replaces nobody: the cluster has a replica less than it seems. What it holds may be the only copy of keys that were lost with its master.",
+			Remedy:   "Look whether it has keys that the cluster lacks. Then let it follow another master, which replaces what it has.",
+			Commands: []string{"trib fix SEED --orphans reuse --dry-run", "trib replicate SEED REPLICA MASTER"},
 		},
 		{
 			Code: SameHost, Severities: only(Warning),

@@ -76,10 +76,10 @@ func (m *mover) mayOpen(slots []int) error {
 }
 
 // wasReplacedBy reports whether the source sees old as a replica of its
-// successor: the target was failed over.
+// successor, or as failed and without slots: the target was failed over.
 func (m *mover) wasReplacedBy(old, successor cluster.NodeID) bool {
 	n, ok := m.src.view.Get(old)
-	return ok && n.MasterID == successor
+	return ok && (n.MasterID == successor || n.Flags.Has(cluster.FlagFailed) && n.Slots.Empty())
 }
 
 // freshSlots are the slots that are closed at both ends and have no key on the
@@ -155,7 +155,8 @@ func (m *mover) bound(slot int) bool {
 
 // rebind tells a target that imports from a master which was failed over who
 // owns the slot now. An importing node ignores gossip about the slot, and
-// without an owner in its view MIGRATE ends in CLUSTERDOWN. What it imports from
+// without an owner in its view MIGRATE ends in CLUSTERDOWN. Where the failed one
+// is not back yet, the target sees it as the owner still. What it imports from
 // anybody else is somebody else's work.
 func (m *mover) rebind(slots []int) ([]driver.Command, error) {
 	var moved []int
@@ -168,7 +169,7 @@ func (m *mover) rebind(slots []int) ([]driver.Command, error) {
 			moved = append(moved, slot)
 			continue
 		}
-		if n, known := m.dst.view.Get(from); !known || n.MasterID != m.src.id {
+		if n, known := m.dst.view.Get(from); !known || n.MasterID != m.src.id && !n.Flags.Has(cluster.FlagFailed) {
 			return nil, fmt.Errorf("slot %d is imported by %s from another node, %s", slot, m.dst.addr, from)
 		}
 		moved = append(moved, slot)

@@ -36,23 +36,29 @@ type HealOptions struct {
 	Slots       cluster.SlotSet // all where it is empty
 	ForeignKeys ForeignPolicy   // default ForeignList
 	Begun       []Step          // of a repair that was interrupted, see Plan.Begun: its decisions hold
+	TopologyOptions
 }
 
 // Undecided is a problem that is not repaired, and why.
 type Undecided struct {
 	Code  health.Code     `json:"code"`
-	Slots cluster.SlotSet `json:"slots"`
+	Slots cluster.SlotSet `json:"slots,omitzero"`
 	Text  string          `json:"text"`
 	Flag  string          `json:"flag,omitempty"` // that decides; empty where none does
+
+	Advice bool `json:"advice,omitempty"` // nothing is wrong without it
 }
 
 func (u Undecided) String() string {
+	if u.Slots.Empty() {
+		return fmt.Sprintf("%s: %s", u.Code, u.Text)
+	}
 	return fmt.Sprintf("%s: slots %s: %s", u.Code, u.Slots, u.Text)
 }
 
-// Healable are the findings that Heal repairs.
+// Healable are the findings that Repair repairs.
 func Healable() []health.Code {
-	return []health.Code{health.OpenSlots, health.Uncovered, health.MultipleOwners, health.ForeignKeys}
+	return append([]health.Code{health.OpenSlots, health.Uncovered, health.MultipleOwners, health.ForeignKeys}, topologyCodes()...)
 }
 
 // Heal plans to repair who owns which slot, from nothing but what the nodes say.
@@ -72,6 +78,7 @@ func Heal(s cluster.State, o HealOptions) (Plan, []Undecided) {
 	h.tellForeign()
 	p := h.plan()
 	p.Warnings = h.losses()
+	p.overrule(s, o)
 	p.seal(s)
 	return p, h.left
 }
@@ -94,7 +101,7 @@ type healer struct {
 
 func newHealer(s cluster.State, o HealOptions) *healer {
 	h := &healer{
-		s: s, o: o, unsure: unsure(s), r: newResumer(s),
+		s: s, o: o, unsure: unsure(s, o), r: newResumer(s),
 		pins: make(map[pair][]int), claims: make(map[cluster.NodeID][]int),
 		foreign: make(map[ForeignPolicy]map[pair][]int),
 	}
@@ -109,9 +116,12 @@ func newHealer(s cluster.State, o HealOptions) *healer {
 // unsure is why no claim is safe: a node that does not answer may own slots or
 // hold the only copy of their keys, and groups that do not see each other would
 // each get owners.
-func unsure(s cluster.State) string {
-	if silent := s.Unreachable(); len(silent) > 0 {
+func unsure(s cluster.State, o HealOptions) string {
+	if silent := o.silent(s); len(silent) > 0 {
 		return fmt.Sprintf("%s does not answer and may own it or hold its keys: bring it back, let a replica take its place (trib failover), or remove it (trib forget)", silent[0].Addr)
+	}
+	if busy := loading(s); busy != "" {
+		return busy
 	}
 	for _, m := range s.Members {
 		if id := m.View.Self().MasterID; id != "" {
@@ -186,6 +196,9 @@ func (h *healer) ifSure(code health.Code, slot int, repair func()) {
 // finish rolls an open slot forward. Where it is not known that keys were on
 // their way, they are foreign on any side that does not own the slot.
 func (h *healer) finish(slot int, owner cluster.Member) {
+	if h.abandon(slot, owner) {
+		return
+	}
 	home, strays, problem := h.r.slot(slot, owner)
 	if problem != "" {
 		h.leave(health.OpenSlots, slot, problem)
@@ -281,6 +294,9 @@ func (h *healer) bring(slot int, from, owner cluster.NodeID) {
 // with keys that its master lacks holds the last copy of them.
 func (h *healer) holders(slot int) (holders []cluster.Member, problem string) {
 	for _, m := range h.s.Members {
+		if !m.Reachable() {
+			continue // it counts for nothing, or nothing is claimed
+		}
 		keys, counted := m.KeysIn(slot)
 		if !counted {
 			return nil, fmt.Sprintf("its keys on %s were not counted", m.Addr)

@@ -133,7 +133,11 @@ func (r *resumer) finishGiven(slot int) bool {
 // replica of the owner.
 func (r *resumer) target(slot int, owner cluster.Member) (cluster.NodeID, string) {
 	if to, ok := owner.View.Self().Migrating[slot]; ok {
-		return r.presentMaster(to)
+		master, problem := r.presentMaster(to)
+		if heir := r.successor(slot, owner, to); problem != "" && heir != "" {
+			return heir, ""
+		}
+		return master, problem
 	}
 	var importers, heirs []cluster.Member
 	for _, m := range r.s.Masters() {
