@@ -51,7 +51,7 @@ need --foreign-keys.` +
 			if o.seed, err = seedOf(args); err != nil {
 				return err
 			}
-			if err := o.validate(); err != nil {
+			if err := errors.Join(o.validate(), o.consistent()); err != nil {
 				return err
 			}
 			return run(cmd.Context(), o)

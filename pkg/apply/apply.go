@@ -37,6 +37,7 @@ type Options struct {
 	Observer Observer // may be nil
 	Lock     lock.Options
 	Move     move.Options
+	Movers   plan.MoverOptions
 
 	Override []plan.ObstacleCode // obstacles that shall not keep it from starting
 
@@ -46,7 +47,7 @@ type Options struct {
 }
 
 // Run carries out a plan. Its error is a *StaleError, a *PreflightError, a
-// *lock.HeldError or
+// *plan.Refusal, a *lock.HeldError or
 // whatever else kept it from starting where nothing was changed, and a
 // *PartialError where something was. A cancelled ctx stops it at the next point
 // that leaves every slot closed or resumable.
@@ -76,6 +77,7 @@ type runner struct {
 	o       Options
 	name    string // client name of every connection
 	crew    *crew
+	movers  []plan.Mover // of the pairs between which slots are to move
 	changed atomic.Bool  // something was sent that may have changed the cluster
 	done    atomic.Int32 // steps
 	telling sync.Mutex
@@ -191,7 +193,10 @@ func (r *runner) prepare(ctx context.Context) ([]int, error) {
 		return nil, stale
 	}
 	r.done.Store(int32(len(r.p.Steps) - len(todo)))
-	return todo, r.preflight(ctx, s, todo)
+	if err := r.chooseMovers(ctx, s, todo); err != nil {
+		return nil, err
+	}
+	return todo, r.preflight(ctx, s)
 }
 
 // slotsToClose are the slots whose open state a step of the plan clears on m:
