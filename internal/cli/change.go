@@ -90,16 +90,19 @@ func (app *App) deliver(ctx context.Context, c change) error {
 // carryOut brings a change to its end. There is an outcome unless it stopped
 // before that; there may be one together with an error.
 func (app *App) carryOut(ctx context.Context, c change) (*ui.Outcome, error) {
-	app.Terminal.Text(c.show)
+	app.Terminal.Text(c.text)
 	if err := app.savePlan(c); err != nil {
 		return nil, err
 	}
-	outcome := ui.Outcome{Schema: ui.Schema, Command: c.command, Plan: c.plan}
-	switch {
-	case c.done():
+	outcome := ui.Outcome{Schema: ui.Schema, Command: c.command, Plan: c.plan, Movers: c.movers()}
+	if c.done() {
 		app.Terminal.Text(func(p *ui.Page) { p.Line("[OK] Everything in this plan is done already.") })
 		return app.verify(ctx, c, outcome)
-	case c.options.dryRun:
+	}
+	if refusal := c.left().Unmovable(c.state, c.apply.Movers); refusal != nil {
+		return nil, refusal
+	}
+	if c.options.dryRun {
 		outcome.DryRun = true
 		return &outcome, app.rehearse(ctx, c)
 	}
@@ -110,6 +113,7 @@ func (app *App) carryOut(ctx context.Context, c change) (*ui.Outcome, error) {
 	if err != nil {
 		return nil, err
 	}
+	outcome.Movers = c.movers()
 	app.Terminal.Text(outcome.Summary)
 	if c.staged {
 		return &outcome, nil
@@ -128,6 +132,27 @@ func (app *App) rehearse(ctx context.Context, c change) error {
 	return nil
 }
 
+// text shows the plan, and how its slots move.
+func (c change) text(p *ui.Page) {
+	c.show(p)
+	ui.Movers{Plan: c.plan, State: c.state, Movers: c.movers()}.Text(p)
+}
+
+// movers are those of what is left to move.
+func (c change) movers() []plan.Mover { return c.left().Movers(c.state, c.apply.Movers) }
+
+// left is what of the plan is not done.
+func (c change) left() plan.Plan {
+	left := c.plan
+	left.Steps = nil
+	for _, step := range c.plan.Steps {
+		if status, _ := c.plan.Status(step, c.state); status != plan.Done {
+			left.Steps = append(left.Steps, step)
+		}
+	}
+	return left
+}
+
 func (c change) done() bool {
 	for _, step := range c.plan.Steps {
 		if status, _ := c.plan.Status(step, c.state); status != plan.Done {
@@ -144,7 +169,7 @@ func (app *App) confirm(ctx context.Context, c change) error {
 		return nil
 	}
 	if app.Terminal.Format != ui.Table && app.Terminal.Traits().ErrTTY {
-		app.Terminal.Say(c.show)
+		app.Terminal.Say(c.text)
 	}
 	yes, err := app.Prompter.Confirm(ctx, c.question)
 	switch {

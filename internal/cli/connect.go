@@ -239,7 +239,8 @@ func (app *App) observeSettled(ctx context.Context, a access, seeds ...cluster.A
 		blocking := health.Blocking(health.Check(s))
 		lasting := slices.ContainsFunc(blocking, func(f health.Finding) bool { return !health.MayPass(f) || clings(s, f) })
 		if len(blocking) == 0 || lasting || app.Now().After(deadline) {
-			return s, nil
+			observe.ForMoves(ctx, a.reader(), s)
+			return s, context.Cause(ctx)
 		}
 		select {
 		case <-ctx.Done():

@@ -58,7 +58,7 @@ brought to their owner yet need --foreign-keys.` +
 			if o.seed, err = seedOf(args); err != nil {
 				return err
 			}
-			if err := o.validate(); err != nil {
+			if err := errors.Join(o.validate(), o.consistent()); err != nil {
 				return err
 			}
 			return run(cmd.Context(), o)

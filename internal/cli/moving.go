@@ -13,6 +13,7 @@ import (
 
 // moveOptions belong to every command that moves slots.
 type moveOptions struct {
+	method       plan.Method
 	pipeline     int
 	timeout      time.Duration
 	waitReplicas int
@@ -32,6 +33,10 @@ func (o *moveOptions) addFlags(f *pflag.FlagSet) {
 	o.waitReplicas = 1
 	o.big = move.BigWarn
 	o.finalise = move.TargetFirst
+	o.method = plan.MethodAuto
+	f.BoolFunc("use-atomic-slot-migration", "", func(string) error { o.method = plan.MethodAtomic; return nil })
+	f.MarkHidden("use-atomic-slot-migration")
+	f.Var(choice[plan.Method]{&o.method, []string{"auto", "classic", "atomic"}}, "method", "who moves the slots: trib key by key, or the servers by themselves")
 	f.Var(number{&o.pipeline, 1, 10000}, "pipeline", "most keys in one MIGRATE (default 100)")
 	f.Var(span{&o.timeout, time.Millisecond}, "timeout", "of one MIGRATE (default 5s, or a third of the node timeout)")
 	f.Var(number{&o.waitReplicas, 0, 1000}, "wait-replicas", "replicas of the target that must have each batch, where it has so many")
@@ -63,7 +68,35 @@ func (o *moveOptions) apply() apply.Options {
 	for _, code := range o.override {
 		override = append(override, plan.ObstacleCode(code))
 	}
-	return apply.Options{Move: o.engine(), Override: override}
+	return apply.Options{Move: o.engine(), Movers: o.movers(), Override: override}
+}
+
+// movers are how slots are to be moved. The servers know no limits.
+func (o *moveOptions) movers() plan.MoverOptions {
+	m := plan.MoverOptions{Method: o.method}
+	for _, asked := range []struct {
+		flag string
+		set  bool
+	}{
+		{"--max-keys/s", o.maxKeys > 0},
+		{"--max-bytes/s", o.maxBytes > 0},
+		{"--big-keys skip", o.big == move.BigSkip},
+		{"--wait-replicas", o.waitReplicas > 1},
+		{"--finalise source", o.finalise == move.SourceFirst},
+	} {
+		if asked.set {
+			m.Classic = asked.flag
+		}
+	}
+	return m
+}
+
+// consistent refuses an atomic move with what only a classic one can do.
+func (o *moveOptions) consistent() error {
+	if m := o.movers(); m.Method == plan.MethodAtomic && m.Classic != "" {
+		return usage("--method atomic and %s contradict each other: only a classic move knows it", m.Classic)
+	}
+	return nil
 }
 
 func (o *moveOptions) engine() move.Options {

@@ -41,7 +41,7 @@ that was interrupted and still fits, what it had not begun is done too.` +
 			if o.seed, err = seedOf(args); err != nil {
 				return err
 			}
-			if err := o.validate(); err != nil {
+			if err := errors.Join(o.validate(), o.consistent()); err != nil {
 				return err
 			}
 			return run(cmd.Context(), o)

@@ -43,6 +43,8 @@ func (c *Cluster) defaultConfig() map[string]string {
 		"databases":                     "16",
 		"maxmemory":                     "0",
 		"maxmemory-policy":              "noeviction",
+		"requirepass":                   c.o.Password,
+		"primaryauth":                   c.o.Password,
 	}
 }
 

@@ -66,7 +66,10 @@
 //
 // Partitions between nodes, LOADING and partial resynchronisation, ACL users, TLS,
 // hostnames, replica migration, CLUSTER SHARDS, LINKS and SLOT-STATS, values other
-// than strings and lists, atomic slot migration. A [Client] follows a redirection at
+// than strings and lists, the trimming that follows an atomic slot migration on
+// Redis 8.4. Of such a migration the moments count at which it may break off, and
+// not how the keys travel; a client that has to wait for the hand-over is refused.
+// Redis 8.4 is written from its documentation alone. A [Client] follows a redirection at
 // once: nothing happens between ASK and ASKING. Failure is judged once, when a
 // node has been silent for the node timeout, and elections are held once. Texts
 // of errors are those of Redis 7.0 where servers differ in words only.

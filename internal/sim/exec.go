@@ -197,7 +197,7 @@ func (n *Node) missing(name string) bool {
 	case "CLUSTER ADDSLOTSRANGE", "CLUSTER DELSLOTSRANGE", "FUNCTION LIST", "FUNCTION DUMP", "FUNCTION RESTORE":
 		return !n.rules.modern
 	}
-	return false
+	return n.missingAtomic(name)
 }
 
 func (n *Node) unknown(cmd driver.Command) error {
@@ -270,6 +270,9 @@ func (n *Node) redirect(s *session, cmd command, args, keys []string, asking boo
 		if n.lookup(s.db, key) == nil {
 			missing++
 		}
+	}
+	if cmd.write && n.isPaused(slot) {
+		return refuse("TRYAGAIN Slot %d is handed over", slot)
 	}
 	if n.isDown() {
 		return refuse("CLUSTERDOWN The cluster is down")

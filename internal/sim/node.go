@@ -45,6 +45,7 @@ type Node struct {
 	busy          *call // a MIGRATE that holds up the event loop
 	inbox         []*call
 	sessions      []*session
+	atomic        atomicState
 	clients       int64
 }
 
@@ -96,6 +97,7 @@ func (n *Node) boot() {
 	clear(n.unclaimed)
 	clear(n.banned)
 	clear(n.heard)
+	n.atomic.tales = nil
 }
 
 func (n *Node) isMaster() bool { return n.self.master == nil }

@@ -14,6 +14,7 @@ type Outcome struct {
 	DryRun    bool             `json:"dry_run"`
 	Changed   bool             `json:"changed"` // false also where everything was so already
 	Plan      plan.Plan        `json:"plan"`
+	Movers    []plan.Mover     `json:"movers,omitempty"` // how its slots move, or would have, pair by pair
 	Slots     int              `json:"slots_moved"`
 	Keys      int64            `json:"keys_moved"`
 	ElapsedMS int64            `json:"elapsed_ms"`

@@ -38,6 +38,7 @@ type Options struct {
 	Observer Observer // may be nil
 	Lock     lock.Options
 	Move     move.Options
+	Movers   plan.MoverOptions
 
 	Override []plan.ObstacleCode // obstacles that shall not keep it from starting
 
@@ -47,7 +48,7 @@ type Options struct {
 }
 
 // Run carries out a plan. Its error is a *StaleError, a *PreflightError, a
-// *lock.HeldError or
+// *plan.Refusal, a *lock.HeldError or
 // whatever else kept it from starting where nothing was changed, and a
 // *PartialError where something was. A cancelled ctx stops it at the next point
 // that leaves every slot closed or resumable.
@@ -87,6 +88,7 @@ type runner struct {
 	o       Options
 	name    string // client name of every connection
 	crew    *crew
+	movers  []plan.Mover // of the pairs between which slots are to move
 	changed atomic.Bool  // something was sent that may have changed the cluster
 	done    atomic.Int32 // steps
 	telling sync.Mutex
@@ -202,6 +204,9 @@ func (r *runner) prepare(ctx context.Context) ([]int, error) {
 		return nil, stale
 	}
 	r.done.Store(int32(len(r.p.Steps) - len(todo)))
+	if err := r.chooseMovers(ctx, s, todo); err != nil {
+		return nil, err
+	}
 	return todo, r.preflight(ctx, s, todo)
 }
 

@@ -82,9 +82,7 @@ func (r *runner) moveStep(ctx context.Context, index int, s cluster.State) error
 	slots := plan.Remaining(step, s)
 	e := Event{Kind: SlotsMoved, Step: index, Action: step.Action, Done: step.Slots.Len() - slots.Len(), Total: step.Slots.Len()}
 	r.begin(index)
-	err := move.Classic(ctx, r.o.Dialer, r.name, from, to, slots, r.o.Move, func(p move.Progress) {
-		r.relay(&e, p)
-	})
+	err := r.carry(ctx, step, transfer{from, to, slots, func(p move.Progress) { r.relay(&e, p) }})
 	if err == nil {
 		r.end(index)
 	}

@@ -15,6 +15,7 @@ type Options struct {
 	Lanes        int           // windows moved at the same time; default 2, or 6 where SETSLOT waits for replicas
 	Timeout      time.Duration // of one MIGRATE; default: the smaller of 5 s and a third of the node timeout
 	MaxBlock     time.Duration // what one MIGRATE should take at most, big keys aside; default 10 ms
+	MaxPause     time.Duration // for an atomic move: what clients should wait at most when slots change hands; default 60 ms
 	WaitReplicas int           // replicas of the target that must have each batch; default 1, where there is one; -1 for none
 	Big          BigKeys       // what to do about big keys
 	Decide       Decide        // which of two differing values stays; nil leaves that to people
@@ -64,6 +65,12 @@ const (
 	waitingLanes    = 6
 	defaultMaxBlock = 10 * time.Millisecond
 	longestMigrate  = 5 * time.Second
+
+	// What the hand-over of an atomic move takes, about: the source deletes what it
+	// gave away before it serves anybody.
+	defaultMaxPause = 60 * time.Millisecond
+	pausePerSlot    = 10 * time.Microsecond
+	pausePerKey     = 300 * time.Nanosecond
 )
 
 // withDefaults fills in what was left zero. A MIGRATE that waits as long as the
@@ -74,6 +81,7 @@ func (o Options) withDefaults(from cluster.Member) Options {
 	o.Window = cmp.Or(o.Window, defaultWindow)
 	o.Lanes = cmp.Or(o.Lanes, usualLanes(from))
 	o.MaxBlock = cmp.Or(o.MaxBlock, defaultMaxBlock)
+	o.MaxPause = cmp.Or(o.MaxPause, defaultMaxPause)
 	o.WaitReplicas = cmp.Or(o.WaitReplicas, 1)
 	o.Big = o.Big.withDefaults()
 	if o.Timeout == 0 {

@@ -25,6 +25,7 @@ func Resume(s cluster.State) (Plan, error) {
 	if r.problems != nil {
 		return Plan{}, &Refusal{Reasons: r.problems, Hint: hintFix}
 	}
+	p.Reasons = r.jobs()
 	r.writeTo(&p)
 	p.seal(s)
 	return p, nil
@@ -52,6 +53,23 @@ func (r *resumer) open() cluster.SlotSet {
 		open = open.Union(m.OpenSlots())
 	}
 	return open
+}
+
+// jobs adds what the servers move by themselves, which is to be waited for, and
+// says so.
+func (r *resumer) jobs() []string {
+	var reasons []string
+	for _, j := range r.s.Running() {
+		from, _ := r.s.Get(j.From)
+		to, _ := r.s.Get(j.To)
+		if !from.IsMaster() || !to.IsMaster() || j.Slots.Minus(to.Slots()).Empty() {
+			continue
+		}
+		key := pair{j.From, j.To}
+		r.moves[key] = append(r.moves[key], j.Slots.Slots()...)
+		reasons = append(reasons, DescribeJob(j, r.s)+": that is waited for")
+	}
+	return reasons
 }
 
 // finish decides what becomes of one open slot; it returns what keeps it from
