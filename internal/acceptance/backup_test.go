@@ -44,10 +44,10 @@ func secret(t testing.TB, dir string) {
 	}
 }
 
-// TestBackup saves a cluster of every server, masters and replicas, and refuses
-// what it must not overwrite.
+// TestBackup saves masters and replicas, and refuses what it must not overwrite.
+// TestRestore saves clusters of the other servers.
 func TestBackup(t *testing.T) {
-	for _, name := range labtest.Names() {
+	for _, name := range []string{"redis-7.0", "valkey-8.1"} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			c := labtest.Form(t, labtest.Start(t, labtest.Options{Server: name, Nodes: 4}), 2, 2)
