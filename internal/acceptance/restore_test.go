@@ -3,6 +3,7 @@ package acceptance
 import (
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -191,6 +192,10 @@ func TestRestore(t *testing.T) {
 			if tt.by != "" {
 				again.done(t, " 0 existing, 0 failed", " 0 with another value, 0 missing")
 			}
+			if functions {
+				c.Do(t, c.Masters[1].Node, "FUNCTION", "LOAD", "REPLACE", "#!lua name=lib\nredis.register_function('f', function(keys, args) return 43 end)")
+				loader.run(t, append(args, "--yes", "--merge")...).exit(t, 5, 6).prints(t, `"lib" on `+c.Masters[1].Addr()+": the cluster has it with other code")
+			}
 		})
 	}
 }
@@ -349,4 +354,26 @@ func TestRestoreRefused(t *testing.T) {
 	matrix.run(t, "restore", good, seed, "--server", labtest.Server(t, "redis-7.0").Path, "--yes").exit(t, 4).complains(t, "RDB version 80, written by valkey 9.1", "redis 7.0.* is too old", "^hint: --server")
 	matrix.run(t, "restore", good, seed, "--server", server, "--replace", "--yes").exit(t, 4).complains(t, "several databases come into one")
 	matrix.run(t, "restore", good, seed, "--server", server, "--yes").exit(t, 6).prints(t, "All databases come into database 0", "Restored 2 keys", "2 existing")
+}
+
+// TestRestoreFromRedisCli takes what redis-cli has saved, into a cluster with TLS
+// and a password.
+func TestRestoreFromRedisCli(t *testing.T) {
+	t.Parallel()
+	source := labtest.Form(t, labtest.Start(t, labtest.Options{Nodes: 3}), 3, 0)
+	hoard(t, source, true)
+	want := contents(t, source, 1)
+	delete(want, "0 brief")
+	server, dir := labtest.Server(t, labtest.Default).Path, t.TempDir()
+	cmd := exec.Command(filepath.Join(filepath.Dir(server), "redis-cli"), "--cluster", "backup", source.Masters[0].Addr(), dir)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	ca := labtest.NewAuthority(t, "127.0.0.1")
+	c := labtest.Form(t, labtest.Start(t, labtest.Options{Nodes: 2, Password: canary, TLS: ca}), 2, 0)
+	h := how{env: append(matrix.env, "TRIB_PASSWORD="+canary)}
+	r := h.run(t, "restore", dir, c.Masters[0].Addr(), "--server", server, "--yes", "--verify", "-o", "json",
+		"--tls", "--cacert", ca.File, "--cert", ca.Certificate, "--key", ca.Key)
+	secretive(t, r.done(t, `"complete": true`, fmt.Sprintf(`"copied": %d`, len(want))))
+	same(t, want, contents(t, c, 1))
 }

@@ -381,7 +381,8 @@ func (r *restoring) ingest(ctx context.Context, e ingest.Options) error {
 	if !r.o.verify || !finished(err) {
 		return err
 	}
-	e.Report = func(ingest.Totals) {}
+	comparing := ui.NewIntake(r.app.Terminal, r.o.progress, "comparing", e.Keys(), r.app.Now)
+	e.Report = comparing.Take
 	compared, failure := ingest.Verify(ctx, e)
 	r.compared = r.compared.Plus(compared)
 	if err == nil {
