@@ -26,7 +26,7 @@ var house = map[string][]string{
 	"pkg/lock":              {"pkg/cluster", "pkg/driver"},
 	"pkg/move":              {"pkg/cluster", "pkg/driver"},
 	"pkg/ingest":            {"pkg/cluster", "pkg/driver", "pkg/lock", "pkg/move"},
-	"pkg/backup":            {"pkg/cluster", "pkg/driver", "pkg/lock", "pkg/observe"},
+	"pkg/backup":            {"pkg/cluster", "pkg/driver", "pkg/lock", "pkg/observe", "pkg/rdb"},
 	"pkg/rdb":               {"pkg/cluster", "pkg/driver"},
 	"pkg/apply":             {"pkg/cluster", "pkg/driver", "pkg/health", "pkg/lock", "pkg/move", "pkg/observe", "pkg/plan"},
 	"internal/config":       {},

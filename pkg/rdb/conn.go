@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/binary"
 	"fmt"
-	"hash/crc64"
 	"strconv"
 	"strings"
 
@@ -133,12 +132,8 @@ func (c *conn) dump(p place) (any, error) {
 		return nil, err
 	}
 	b = binary.LittleEndian.AppendUint16(b, c.file.version)
-	sum := ^crc64.Update(^uint64(0), c.file.table, b)
-	return string(binary.LittleEndian.AppendUint64(b, sum)), nil
+	return string(binary.LittleEndian.AppendUint64(b, Checksum(b))), nil
 }
-
-// jones is the polynomial of the checksum, as hash/crc64 wants it.
-const jones = 0x95ac9329ac4bc9b5
 
 // info says what is asked of a server before it is copied.
 func (f *File) info() string {

@@ -4,14 +4,10 @@ import (
 	"bufio"
 	"context"
 	"encoding/binary"
-	"errors"
 	"fmt"
-	"hash/crc64"
 	"io"
 	"os"
 	"slices"
-	"strconv"
-	"strings"
 	"time"
 
 	"github.com/trib-dev/trib/pkg/cluster"
@@ -24,7 +20,6 @@ type File struct {
 	in        io.ReaderAt
 	close     func() error
 	now       func() time.Time
-	table     *crc64.Table
 	version   uint16
 	valkey    bool
 	server    cluster.Server
@@ -69,7 +64,7 @@ type readerOf interface {
 }
 
 func read(ctx context.Context, in readerOf, now func() time.Time) (*File, error) {
-	f := &File{in: in, now: now, table: crc64.MakeTable(jones), databases: make(map[int]*database)}
+	f := &File{in: in, now: now, databases: make(map[int]*database)}
 	r := &reader{in: bufio.NewReaderSize(in, 1<<20)}
 	if err := f.head(r); err != nil {
 		return nil, err
@@ -84,21 +79,13 @@ func read(ctx context.Context, in readerOf, now func() time.Time) (*File, error)
 }
 
 func (f *File) head(r *reader) error {
-	head, err := r.bytes(9)
+	head, err := r.bytes(headLength)
 	if err != nil {
-		return errors.New("it is no RDB file")
+		return errNoRDB
 	}
-	digits, redis := strings.CutPrefix(string(head), "REDIS")
-	if !redis {
-		digits, f.valkey = strings.CutPrefix(string(head), "VALKEY")
-	}
-	n, err := strconv.ParseUint(digits, 10, 16)
-	if err != nil || !redis && !f.valkey {
-		return errors.New("it is no RDB file")
-	}
-	f.version = uint16(n)
-	f.server.Flavor = "redis"
-	return nil
+	version, valkey, err := parseHead(head)
+	f.version, f.valkey, f.server.Flavor = uint16(version), valkey, "redis"
+	return err
 }
 
 // The parts of a file that are no values.

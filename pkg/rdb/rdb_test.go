@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/binary"
 	"fmt"
-	"hash/crc64"
 	"strings"
 	"testing"
 	"time"
@@ -84,8 +83,7 @@ func TestFile(t *testing.T) {
 		if body, end := got[:len(got)-10], got[len(got)-10:]; body != string([]byte{kind})+value || end[:2] != "\x0c\x00" {
 			t.Errorf("type %d: %q", kind, got)
 		}
-		sum := ^crc64.Update(^uint64(0), f.table, []byte(got[:len(got)-8]))
-		if binary.LittleEndian.Uint64([]byte(got[len(got)-8:])) != sum {
+		if binary.LittleEndian.Uint64([]byte(got[len(got)-8:])) != Checksum([]byte(got[:len(got)-8])) {
 			t.Errorf("type %d: a wrong checksum", kind)
 		}
 	}
