@@ -134,6 +134,11 @@ func TestBackupFails(t *testing.T) {
 	}
 	secretive(t, h.run(t, args("good")...).done(t))
 
+	for _, m := range c.Masters {
+		c.Do(t, m.Node, "ACL", "SETUSER", "bob", "on", ">"+canary, "~*", "+@all", "-sync", "-psync")
+	}
+	secretive(t, h.run(t, args("denied", "--user", "bob")...).exit(t, 1).complains(t, c.Masters[0].Addr()+"|"+c.Masters[1].Addr()+"|"+c.Masters[2].Addr(), "NOPERM", "^hint: the user needs"))
+
 	// begun starts a backup of which every node has sent something.
 	begun := func(name string) *run {
 		r := h.start(t, args(name)...)

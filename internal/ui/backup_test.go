@@ -24,6 +24,7 @@ func saved(t *testing.T) (cluster.State, []backup.Source, backup.Manifest) {
 			Slots: sources[i].Master.Slots(), Keys: []cluster.DBKeys{{DB: 0, Keys: 1000}},
 		})
 	}
+	m.Slots = m.Files[0].Slots.Union(m.Files[1].Slots)
 	m.Files[1].Server = cluster.Server{Flavor: "redis", Version: "7.0.15"}
 	return s, sources, m
 }
