@@ -3,6 +3,7 @@ package acceptance
 import (
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -144,8 +145,10 @@ func TestRestore(t *testing.T) {
 		masters      int
 	}{
 		{"redis-7.0", "valkey-9.1", "redis-7.0", 4},
-		{"valkey-9.1", "valkey-9.1", "valkey-9.1", 2},
-		{"redis-6.0", "redis-8.0", "redis-8.0", 3},
+		{"valkey-9.1", "redis-8.0", "valkey-9.1", 2},
+		{"valkey-9.1", "valkey-9.1", "", 4},
+		{"redis-8.0", "redis-8.0", "", 2},
+		{"redis-6.0", "redis-7.0", "", 3},
 	}
 	for _, tt := range tests {
 		t.Run(tt.from+" to "+tt.to, func(t *testing.T) {
@@ -153,7 +156,8 @@ func TestRestore(t *testing.T) {
 			source := labtest.Form(t, labtest.Start(t, labtest.Options{Server: tt.from, Nodes: 3}), 3, 0)
 			functions := tt.from != "redis-6.0"
 			hoard(t, source, functions)
-			if tt.from == "valkey-9.1" {
+			fleeting := tt.from == tt.to
+			if fleeting {
 				h := arrived(t, source, nil)
 				h.do(t, "fleeting", "HSET", "fleeting", "f", "v", "g", "w")
 				h.do(t, "fleeting", "HEXPIRE", "fleeting", "1000", "FIELDS", "1", "f")
@@ -164,31 +168,41 @@ func TestRestore(t *testing.T) {
 			delete(want, "0 brief")
 			c := labtest.Form(t, labtest.Start(t, labtest.Options{Server: tt.to, Nodes: tt.masters}), tt.masters, 0)
 			seed := c.Masters[0].Addr()
-			args := []string{"restore", dir, seed, "--server", labtest.Server(t, tt.by).Path}
+			args, loader := []string{"restore", dir, seed}, how{}
+			if tt.by != "" {
+				args, loader = append(args, "--server", labtest.Server(t, tt.by).Path, "--verify"), matrix
+			}
 			loader.run(t, append(args, "--dry-run")...).done(t, "All checksums are right", "nothing was changed")
 			loader.run(t, args...).exit(t, 1).complains(t, "nothing was changed", "^hint: --yes")
-			loader.run(t, append(args, "--yes", "--verify")...).done(t, fmt.Sprintf(`^\[OK\] Restored %s keys .* 0 existing, 0 failed`, grouped(len(want))), ` 0 with another value, 0 missing`)
+			loader.run(t, append(args, "--yes")...).done(t, fmt.Sprintf(`^\[OK\] Restored %s keys .* 0 existing, 0 failed`, grouped(len(want))))
 			same(t, want, contents(t, c, 1))
 			for _, m := range c.Masters {
 				if functions && c.Do(t, m.Node, "FCALL", "f", "0") != int64(42) {
 					t.Error("the function does not answer")
 				}
 			}
-			if tt.from == "valkey-9.1" {
+			if fleeting {
 				if ttl := fmt.Sprint(arrived(t, c, nil).do(t, "fleeting", "HTTL", "fleeting", "FIELDS", "2", "f", "g")); !strings.HasPrefix(ttl, "[9") || !strings.HasSuffix(ttl, " -1]") {
 					t.Errorf("its fields live for %s", ttl)
 				}
 			}
 			unlocked(t, c.Lab)
 			loader.run(t, append(args, "--yes")...).exit(t, 4).complains(t, "has .* keys already", "^hint: --merge")
-			loader.run(t, append(args, "--yes", "--merge")...).done(t, "Restored 0 keys .* 0 existing, 0 failed")
+			again := loader.run(t, append(args, "--yes", "--merge")...).prints(t, "Restored 0 keys .* 0 failed")
+			if tt.by != "" {
+				again.done(t, " 0 existing, 0 failed", " 0 with another value, 0 missing")
+			}
+			if functions {
+				c.Do(t, c.Masters[1].Node, "FUNCTION", "LOAD", "REPLACE", "#!lua name=lib\nredis.register_function('f', function(keys, args) return 43 end)")
+				loader.run(t, append(args, "--yes", "--merge")...).exit(t, 5, 6).prints(t, `"lib" on `+c.Masters[1].Addr()+": the cluster has it with other code")
+			}
 		})
 	}
 }
 
-// loader is a trib that can start the servers of the test matrix, which are
+// matrix is a trib that can start the servers of the test matrix, which are
 // scripts.
-var loader = how{env: []string{"PATH=/usr/bin:/bin"}}
+var matrix = how{env: []string{"PATH=/usr/bin:/bin"}}
 
 func grouped(n int) string {
 	if n < 1000 {
@@ -224,7 +238,7 @@ func TestRestoreInterrupted(t *testing.T) {
 	delete(want, "0 brief")
 	c := labtest.Form(t, labtest.Start(t, labtest.Options{Nodes: 3}), 3, 0)
 	temp := t.TempDir()
-	h := how{env: append(loader.env, "TMPDIR="+temp)}
+	h := how{env: append(matrix.env, "TMPDIR="+temp)}
 	args := []string{"restore", dir, c.Masters[0].Addr(), "--server", labtest.Server(t, "redis-7.0").Path, "--yes"}
 	slowly := append(args, "--merge", "--max-keys/s", "1500", "--pipeline", "50")
 
@@ -326,18 +340,40 @@ func TestRestoreRefused(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			loader.run(t, "restore", tt.dir, seed, "--server", server, "--yes").exit(t, tt.exit).complains(t, tt.says)
+			matrix.run(t, "restore", tt.dir, seed, "--server", server, "--yes").exit(t, tt.exit).complains(t, tt.says)
 		})
 	}
 	if err := atLeast(t, c, 1); err == nil {
 		t.Error("keys came over")
 	}
-	loader.run(t, "restore", spoilt("whole", func(p string, d []byte) []byte { return drop("manifest.json")(p, d) }), seed, "--server", server, "--yes").done(t, "Restored 4 keys")
+	matrix.run(t, "restore", spoilt("whole", func(p string, d []byte) []byte { return drop("manifest.json")(p, d) }), seed, "--server", server, "--yes").done(t, "Restored 4 keys")
 	same(t, want, contents(t, c, 4))
 
 	old := labtest.Form(t, labtest.Start(t, labtest.Options{Nodes: 1}), 1, 0)
 	seed = old.Masters[0].Addr()
-	loader.run(t, "restore", good, seed, "--server", labtest.Server(t, "redis-7.0").Path, "--yes").exit(t, 4).complains(t, "RDB version 80, written by valkey 9.1", "redis 7.0.* is too old", "^hint: --server")
-	loader.run(t, "restore", good, seed, "--server", server, "--replace", "--yes").exit(t, 4).complains(t, "several databases come into one")
-	loader.run(t, "restore", good, seed, "--server", server, "--yes").exit(t, 6).prints(t, "All databases come into database 0", "Restored 2 keys", "2 existing")
+	matrix.run(t, "restore", good, seed, "--server", labtest.Server(t, "redis-7.0").Path, "--yes").exit(t, 4).complains(t, "RDB version 80, written by valkey 9.1", "redis 7.0.* is too old", "^hint: --server")
+	matrix.run(t, "restore", good, seed, "--server", server, "--replace", "--yes").exit(t, 4).complains(t, "several databases come into one")
+	matrix.run(t, "restore", good, seed, "--server", server, "--yes").exit(t, 6).prints(t, "All databases come into database 0", "Restored 2 keys", "2 existing")
+}
+
+// TestRestoreFromRedisCli takes what redis-cli has saved, into a cluster with TLS
+// and a password.
+func TestRestoreFromRedisCli(t *testing.T) {
+	t.Parallel()
+	source := labtest.Form(t, labtest.Start(t, labtest.Options{Nodes: 3}), 3, 0)
+	hoard(t, source, true)
+	want := contents(t, source, 1)
+	delete(want, "0 brief")
+	server, dir := labtest.Server(t, labtest.Default).Path, t.TempDir()
+	cmd := exec.Command(filepath.Join(filepath.Dir(server), "redis-cli"), "--cluster", "backup", source.Masters[0].Addr(), dir)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	ca := labtest.NewAuthority(t, "127.0.0.1")
+	c := labtest.Form(t, labtest.Start(t, labtest.Options{Nodes: 2, Password: canary, TLS: ca}), 2, 0)
+	h := how{env: append(matrix.env, "TRIB_PASSWORD="+canary)}
+	r := h.run(t, "restore", dir, c.Masters[0].Addr(), "--server", server, "--yes", "--verify", "-o", "json",
+		"--tls", "--cacert", ca.File, "--cert", ca.Certificate, "--key", ca.Key)
+	secretive(t, r.done(t, `"complete": true`, fmt.Sprintf(`"copied": %d`, len(want))))
+	same(t, want, contents(t, c, 1))
 }

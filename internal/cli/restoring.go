@@ -19,6 +19,7 @@ import (
 	"github.com/trib-dev/trib/pkg/ingest"
 	"github.com/trib-dev/trib/pkg/lock"
 	"github.com/trib-dev/trib/pkg/move"
+	"github.com/trib-dev/trib/pkg/rdb"
 )
 
 // restoring is one restore on its way.
@@ -29,6 +30,7 @@ type restoring struct {
 	access  access
 	cluster cluster.State
 	readers []lab.Server // that can read every file, the best one first
+	direct  bool         // there is none: trib reads them itself
 	view    ui.Restore
 
 	held      *lock.Lock
@@ -53,10 +55,41 @@ func (r *restoring) chooseReaders(ctx context.Context) error {
 		}
 	}
 	slices.SortStableFunc(r.readers, func(a, b lab.Server) int { return cmp.Compare(r.foreign(a), r.foreign(b)) })
-	if len(r.readers) > 0 {
+	switch {
+	case len(r.readers) > 0:
 		return nil
+	case r.o.server != "" || !r.takesRaw():
+		return r.unreadable(found)
+	case r.o.verify:
+		return &hintError{r.unreadable(found), "leave --verify away, or name a server with --server: without one, values cannot be looked into"}
 	}
-	return r.unreadable(found)
+	r.direct = true
+	return r.parse(ctx)
+}
+
+// takesRaw reports whether every master takes values as they are in the files.
+func (r *restoring) takesRaw() bool {
+	for _, m := range r.cluster.Masters() {
+		for _, f := range r.backup.Manifest.Files {
+			if !m.Server.Reads(f.RDB) {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// parse reads every file to its end, so that one that cannot be read changes
+// nothing.
+func (r *restoring) parse(ctx context.Context) error {
+	for _, f := range r.backup.Manifest.Files {
+		file, err := rdb.Open(ctx, r.backup.Path(f))
+		if err != nil {
+			return err
+		}
+		file.Close()
+	}
+	return nil
 }
 
 // servers are the one that was named, or all on PATH.
@@ -105,6 +138,9 @@ func (r *restoring) unreadable(found []lab.Server) error {
 
 // through is what reads the files, for people.
 func (r *restoring) through() string {
+	if r.direct {
+		return "trib itself, since no server on the PATH can"
+	}
 	s := r.readers[0]
 	return fmt.Sprintf("a temporary server, %s %s", s.Kind, s.Version)
 }
@@ -179,19 +215,14 @@ func (r *restoring) locked(ctx context.Context) error {
 	r.throttle = r.o.throttle()
 	r.show = ui.NewIntake(r.app.Terminal, r.o.progress, "restoring", r.backup.Manifest.Keys(), r.app.Now)
 	defer r.show.End()
-	var left error
 	for _, f := range r.backup.Manifest.Files {
-		switch err := r.file(ctx, f); {
-		case err == nil:
-		case finished(err):
-			left = err
-		default:
+		if err := r.file(ctx, f); !finished(err) {
 			return r.stopped(err)
 		}
 	}
 	r.complete = true
 	r.view.Functions = ingest.LoadLibraries(context.WithoutCancel(ctx), r.access.dialer, r.held.Name(), r.cluster, r.libraries, r.o.replace)
-	return r.judge(left)
+	return r.judge()
 }
 
 // stopped is how an error ends a run that has changed something before.
@@ -203,12 +234,12 @@ func (r *restoring) stopped(err error) error {
 }
 
 // judge says what is left of all files together.
-func (r *restoring) judge(left error) error {
-	if left != nil {
-		left = &ingest.LeftError{Totals: r.totals}
-	}
-	if c := r.compared; c.Failed+c.Existing > 0 {
-		left = &ingest.LeftError{Totals: r.totals.Plus(c)}
+func (r *restoring) judge() (left error) {
+	switch t, c := r.totals, r.compared; {
+	case t.Failed+t.Existing > 0:
+		left = &ingest.LeftError{Totals: t}
+	case c.Failed+c.Existing > 0:
+		left = &ingest.LeftError{Totals: c}
 	}
 	if problems := r.view.Functions.Problems; len(problems) > 0 {
 		left = errors.Join(left, &librariesError{problems})
@@ -252,6 +283,13 @@ type source struct {
 func (r *restoring) load(ctx context.Context, f backup.File) (source, error) {
 	r.app.Terminal.Status("loading " + f.Name + "...")
 	defer r.app.Terminal.Status("")
+	if r.direct {
+		file, err := rdb.Open(ctx, r.backup.Path(f))
+		if err != nil {
+			return source{}, err
+		}
+		return source{file, here(), file.Close}, nil
+	}
 	var failed error
 	for _, server := range r.readers {
 		scratch, err := lab.Load(ctx, server, r.backup.Path(f), max(r.backup.Manifest.Databases(), leastDatabases))
@@ -274,8 +312,11 @@ func scratchSource(s *lab.Scratch) source {
 	dialer := goredis.New(goredis.Options{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 		return new(net.Dialer).DialContext(ctx, "unix", s.Socket())
 	}})
-	return source{dialer, cluster.Addr{Host: "localhost", Port: 1}, s.Close}
+	return source{dialer, here(), s.Close}
 }
+
+// here is the address of what is dialled by other means.
+func here() cluster.Addr { return cluster.Addr{Host: "localhost", Port: 1} }
 
 // note keeps what is not in the keys themselves.
 func (r *restoring) note(ctx context.Context, s source) error {
@@ -322,7 +363,7 @@ func expiring(ctx context.Context, conn driver.Conn) (n int64, err error) {
 func (r *restoring) engine(s source, origins []ingest.Origin) ingest.Options {
 	a := r.access
 	return ingest.Options{
-		From: s.dialer, Origins: origins, To: a.dialer, Cluster: r.cluster, Replace: r.o.replace, Through: a.encrypted,
+		From: s.dialer, Origins: origins, To: a.dialer, Cluster: r.cluster, Replace: r.o.replace, Through: a.encrypted || r.direct,
 		Batch: r.o.pipeline, Throttle: r.throttle, Held: r.held,
 		Username: a.credentials.User, Password: a.credentials.Password.Reveal(),
 	}
@@ -340,7 +381,8 @@ func (r *restoring) ingest(ctx context.Context, e ingest.Options) error {
 	if !r.o.verify || !finished(err) {
 		return err
 	}
-	e.Report = func(ingest.Totals) {}
+	comparing := ui.NewIntake(r.app.Terminal, r.o.progress, "comparing", e.Keys(), r.app.Now)
+	e.Report = comparing.Take
 	compared, failure := ingest.Verify(ctx, e)
 	r.compared = r.compared.Plus(compared)
 	if err == nil {

@@ -91,15 +91,14 @@ type Saving struct {
 	mu    sync.Mutex
 	bytes map[cluster.NodeID]int64
 	done  int
-	speed speed
+	began time.Time
 	drawn time.Time
 	line  time.Time
 }
 
 // NewSaving begins to show a backup of so many masters. End must be called.
 func NewSaving(t *Terminal, mode ProgressMode, masters int, now func() time.Time) *Saving {
-	g := &Saving{term: t, mode: mode, now: now, all: masters, bytes: make(map[cluster.NodeID]int64), line: now()}
-	g.speed.take(now(), 0, 0, 0)
+	g := &Saving{term: t, mode: mode, now: now, all: masters, bytes: make(map[cluster.NodeID]int64), began: now(), line: now()}
 	g.draw(now(), true)
 	return g
 }
@@ -113,7 +112,6 @@ func (g *Saving) Take(p backup.Progress) {
 		g.done++
 	}
 	now := g.now()
-	g.speed.take(now, 0, 0, g.sum())
 	if g.mode == ProgressPlain && (p.Done || now.Sub(g.line) >= plainEvery) {
 		g.line = now
 		g.term.Say(func(p *Page) { p.Line("%s", g.text(now)) })
@@ -137,9 +135,11 @@ func (g *Saving) draw(now time.Time, whatever bool) {
 
 // text is "saving: 1 of 3 masters, 12.0 MiB, 3.4 MiB/s, waiting for 2 to begin".
 func (g *Saving) text(now time.Time) string {
-	parts := append([]string{
-		fmt.Sprintf("saving: %d of %s", g.done, count(int64(g.all), "master")), byteSize(g.sum()),
-	}, g.speed.text(now, 0)...)
+	sum := g.sum()
+	parts := []string{fmt.Sprintf("saving: %d of %s", g.done, count(int64(g.all), "master")), byteSize(sum)}
+	if elapsed := now.Sub(g.began); elapsed >= time.Second && sum > 0 {
+		parts = append(parts, byteSize(int64(float64(sum)/elapsed.Seconds()))+"/s")
+	}
 	if silent := g.all - len(g.bytes); silent > 0 {
 		parts = append(parts, fmt.Sprintf("waiting for %d to begin", silent))
 	}

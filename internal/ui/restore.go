@@ -31,6 +31,7 @@ type Restore struct {
 	ElapsedMS int64          `json:"elapsed_ms"`
 
 	began   time.Time
+	slots   cluster.SlotSet // of all files; empty where nobody knows
 	replace bool
 }
 
@@ -47,7 +48,7 @@ type RestoreOf struct {
 func NewRestore(seed cluster.Addr, b backup.Backup, s cluster.State, through string, replace bool) Restore {
 	v := Restore{
 		Schema: Schema, Command: "restore", Seed: seed.String(), Dir: b.Dir, Keys: b.Manifest.Keys(), Bytes: b.Manifest.Bytes(),
-		Through: through, began: b.Manifest.Began, replace: replace,
+		Through: through, began: b.Manifest.Began, slots: b.Manifest.Slots, replace: replace,
 	}
 	for _, f := range b.Manifest.Files {
 		v.Files = append(v.Files, RestoreOf{f.Name, f.Bytes, f.RDB, f.Server.String(), f.Slots})
@@ -76,6 +77,9 @@ func (v Restore) Plan(p *Page) {
 	}
 	p.Line("All checksums are right. %s go to %s, by the slots that these have now.", keys, count(int64(len(v.Masters)), "master"))
 	p.Line("The files are read by %s, one at a time.", v.Through)
+	if left := cluster.AllSlots().Minus(v.slots); !v.slots.Empty() && !left.Empty() {
+		p.Line("[WARNING] The backup was made without slots %s.", left)
+	}
 	if v.Merges {
 		p.Line("All databases come into database 0; of keys of the same name the first one stays.")
 	}

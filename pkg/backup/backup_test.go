@@ -6,7 +6,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"hash/crc64"
 	"io"
 	"io/fs"
 	"os"
@@ -16,72 +15,16 @@ import (
 	"testing"
 	"time"
 
-	"pgregory.net/rapid"
-
 	"github.com/trib-dev/trib/pkg/cluster"
 	"github.com/trib-dev/trib/pkg/driver"
 	"github.com/trib-dev/trib/pkg/lock"
+	"github.com/trib-dev/trib/pkg/rdb"
 )
 
-// rdb is a file with the right end.
-func rdb(magic, body string) string {
-	text := magic + body + "\xff"
-	// The servers' sources name this checksum of "123456789": e9c6d914c4b8d9ca.
-	sum := ^crc64.Update(^uint64(0), crc64.MakeTable(jones), []byte(text))
-	return string(binary.LittleEndian.AppendUint64([]byte(text), sum))
-}
-
-func TestChecksum(t *testing.T) {
-	if got := ^crc64.Update(^uint64(0), crc64.MakeTable(jones), []byte("123456789")); got != 0xe9c6d914c4b8d9ca {
-		t.Errorf("%x", got)
-	}
-}
-
-func TestSieve(t *testing.T) {
-	good := rdb("REDIS0010", "body")
-	tests := []struct {
-		name, file string
-		version    int
-		says       string
-	}{
-		{"good", good, 10, ""},
-		{"of Valkey", rdb("VALKEY080", ""), 80, ""},
-		{"without checksum", good[:len(good)-8] + strings.Repeat("\x00", 8), 10, ""},
-		{"old", "REDIS0003anything", 3, ""},
-		{"empty", "", 0, "no RDB file"},
-		{"cut in the head", good[:7], 0, "no RDB file"},
-		{"another kind of file", "<html>...........", 0, "no RDB file"},
-		{"strange version", rdb("REDIS-010", ""), 0, "no RDB file"},
-		{"cut at the end", good[:len(good)-1], 10, "a part is missing"},
-		{"cut in the body", good[:12], 10, "a part is missing"},
-		{"a changed byte", strings.Replace(good, "body", "bodi", 1), 10, "damaged"},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			s := newSieve()
-			io.WriteString(s, tt.file)
-			version, err := s.whole()
-			if version != tt.version || tt.says == "" && err != nil || tt.says != "" && (err == nil || !strings.Contains(err.Error(), tt.says)) {
-				t.Errorf("version %d, %v", version, err)
-			}
-		})
-	}
-}
-
-// However a file comes in, it is judged the same.
-func TestSieveTakesAnyPieces(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		file := rdb("REDIS0011", rapid.String().Draw(t, "body"))
-		s := newSieve()
-		for rest := file; rest != ""; {
-			n := rapid.IntRange(1, len(rest)).Draw(t, "piece")
-			io.WriteString(s, rest[:n])
-			rest = rest[n:]
-		}
-		if version, err := s.whole(); version != 11 || err != nil || s.total("f") != sumOf("f", []byte(file)) {
-			t.Fatalf("version %d, %v", version, err)
-		}
-	})
+// file10 is a file with the right end.
+func file10(body string) string {
+	text := "REDIS0010" + body + "\xff"
+	return string(binary.LittleEndian.AppendUint64([]byte(text), rdb.Checksum([]byte(text))))
 }
 
 // fake is nodes that send what they are told to, and answer nothing else.
@@ -129,7 +72,7 @@ func (f *failing) Close() error { return errors.Join(f.file.Close(), f.close) }
 
 // TestFailureLeavesNothing lets each thing fail in turn.
 func TestFailureLeavesNothing(t *testing.T) {
-	good := func(w io.Writer, _ int) error { _, err := io.WriteString(w, rdb("REDIS0010", "")); return err }
+	good := func(w io.Writer, _ int) error { _, err := io.WriteString(w, file10("")); return err }
 	second := func(text string, err error) func(io.Writer, int) error {
 		return func(w io.Writer, port int) error {
 			if port == 7000 {
@@ -196,7 +139,7 @@ func TestUnfinished(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := io.WriteString(out, rdb("REDIS0010", "")); finish(out, err) != nil {
+	if _, err := io.WriteString(out, file10("")); finish(out, err) != nil {
 		t.Fatal(err)
 	}
 	if _, err := Open(dir); err == nil || !strings.Contains(err.Error(), "not completed") {
@@ -212,7 +155,7 @@ func whole(t *testing.T) string {
 	t.Helper()
 	dir := filepath.Join(t.TempDir(), "b")
 	f := folder{path: dir, create: createFile}
-	data := []byte(rdb("REDIS0010", ""))
+	data := []byte(file10(""))
 	nodes := []byte("[]\n")
 	m := Manifest{Version: Version, Files: []File{{Sum: sumOf("a.rdb", data), RDB: 10, Addr: cluster.Addr{Host: "h", Port: 7000}}}, Nodes: sumOf(nodesFile, nodes)}
 	if err := errors.Join(f.begin(), f.write("a.rdb", data), f.write(nodesFile, nodes), f.complete(m)); err != nil {

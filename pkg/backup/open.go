@@ -112,7 +112,7 @@ func (b *Backup) checkFile(f *File, read *reading) error {
 	case f.SHA256 != got.SHA256:
 		return fmt.Errorf("its SHA-256 is %.16s..., and the manifest says %.16s...: it was changed", got.SHA256, f.SHA256)
 	}
-	version, err := s.whole()
+	version, err := s.Whole()
 	f.RDB = version
 	return err
 }

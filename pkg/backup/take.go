@@ -143,15 +143,8 @@ func (t *taking) lock(ctx context.Context) (context.Context, func(), error) {
 		return nil, nil, err
 	}
 	t.name = l.Name()
-	ctx, cancel := context.WithCancelCause(ctx)
-	go func() {
-		select {
-		case <-l.Lost():
-			cancel(lock.ErrLost)
-		case <-ctx.Done():
-		}
-	}()
-	return ctx, func() { cancel(nil); l.Release() }, nil
+	ctx, cancel := l.Context(ctx)
+	return ctx, func() { cancel(); l.Release() }, nil
 }
 
 func (t *taking) all(ctx context.Context) error {
@@ -185,7 +178,7 @@ func (t *taking) one(ctx context.Context, s Source) (File, error) {
 	if err = finish(out, err); err != nil {
 		return File{}, err
 	}
-	version, err := sieve.whole()
+	version, err := sieve.Whole()
 	if err != nil {
 		return File{}, fmt.Errorf("%s: what it sent is not its data: %w", s.Node.Addr, err)
 	}

@@ -74,15 +74,8 @@ func (r *run) lock(ctx context.Context) (context.Context, func(), error) {
 	}
 	r.name = l.Name()
 	r.routes = newRoutes(r.o.To, r.name, r.o.Cluster)
-	ctx, cancel := context.WithCancelCause(ctx)
-	go func() {
-		select {
-		case <-l.Lost():
-			cancel(lock.ErrLost)
-		case <-ctx.Done():
-		}
-	}()
-	return ctx, func() { cancel(nil); release() }, nil
+	ctx, cancel := l.Context(ctx)
+	return ctx, func() { cancel(); release() }, nil
 }
 
 // all takes every origin at the same time: each is a server of its own.
