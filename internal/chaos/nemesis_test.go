@@ -141,6 +141,9 @@ func (r *rig) try(tr *trial) (o outcome, err error) {
 	}
 	if code != 0 {
 		o.blame(0, "%s: exit %d:\n%s", tr.repair, code, out)
+		// What is only out of sight is not lost.
+		await(20*time.Second, r.sound)
+		r.run("fix", tr.seed, "--yes")
 	}
 	o.judge(r, tr)
 	return o, nil
