@@ -43,7 +43,6 @@ func scenarios() []scenario {
 		{name: "two reshards of the same slot at once", wreck: twoAtOnce},
 		{name: "keys on a node that does not own their slot", quiet: true, wreck: foreign, fix: [2][]string{{"--foreign-keys", "adopt"}, {"--cluster-search-multiple-owners"}}},
 		{name: "slot without owner, keys on two nodes", quiet: true, wreck: uncovered},
-		{name: "slot with two owners, keys on both", quiet: true, wreck: claimedTwice, fix: [2][]string{nil, {"--cluster-search-multiple-owners"}}},
 	}
 }
 
@@ -303,15 +302,4 @@ func foreign(st *stand) error {
 
 func uncovered(st *stand) error {
 	return errors.Join(foreign(st), st.each(st.c.Masters, "CLUSTER", "DELSLOTS", "0"))
-}
-
-// claimedTwice makes the target an owner by its own word alone: at the same
-// moment that it claims the slot it is asked what it makes of that.
-func claimedTwice(st *stand) error {
-	if err := foreign(st); err != nil {
-		return err
-	}
-	_, e1 := st.ask(st.target, "CLUSTER", "DELSLOTS", "0")
-	_, e2 := st.ask(st.target, "CLUSTER", "ADDSLOTS", "0")
-	return errors.Join(e1, e2)
 }
