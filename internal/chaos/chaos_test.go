@@ -49,7 +49,7 @@ func short(t *testing.T) {
 	n := newNemesis(t, labtest.Default)
 	for _, f := range faults() {
 		switch f.name {
-		case "trib killed", "trib interrupted", "second trib", "reply of MIGRATE lost", "target out of memory", "target killed", "source killed and restarted":
+		case "trib killed", "trib interrupted", "second trib", "reply of MIGRATE lost", "target out of memory", "target killed":
 			n.trial(t, f)
 		}
 	}
