@@ -127,8 +127,10 @@ func (s scenario) play(t *testing.T, server string, trib bool) score {
 	err := s.wreck(st)
 	await(20*time.Second, st.sound)
 	time.Sleep(pause)
+	st.survey("before the repair")
 	out := st.repair()
 	time.Sleep(pause)
+	st.survey("after the repair")
 	st.model.rest()
 	unwell := await(15*time.Second, func() error { return errors.Join(st.sound(), st.whole()) })
 	v := st.model.verify()
@@ -139,6 +141,15 @@ func (s scenario) play(t *testing.T, server string, trib bool) score {
 		result.healthy = 1
 	}
 	return result
+}
+
+// survey notes what everybody says of slot 0.
+func (st *stand) survey(when string) {
+	for _, n := range st.c.Nodes() {
+		keys, _ := st.ask(n, "CLUSTER", "COUNTKEYSINSLOT", "0")
+		view, err := st.ask(n, "CLUSTER", "NODES")
+		st.note(fmt.Sprintf("%s, %s: %v keys of slot 0, %v\n%v", when, n.Addr(), keys, err, view))
+	}
 }
 
 // whole is an error while not every slot has one owner for everybody, one is
