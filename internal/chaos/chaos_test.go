@@ -19,6 +19,7 @@ var (
 	seed     = flag.Uint64("seed", 1, "what TestChaos draws its lots from")
 	servers  = flag.String("servers", "redis-7.0,valkey-9.1", "what long runs of TestChaos run on")
 	evidence = flag.String("evidence", "", "where TestChaos keeps what failed; default a new directory for temporary files")
+	most     = flag.Int("failures", 5, "how many failed trials end TestChaos on a server: more show nothing new")
 	only     = flag.String("fault", "", "only faults with this in their name")
 )
 
@@ -35,7 +36,7 @@ func TestChaos(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			n := newNemesis(t, name)
 			until := time.Now().Add(time.Duration(*minutes * float64(time.Minute) / float64(len(names))))
-			for time.Now().Before(until) && n.failures < mostFailures {
+			for time.Now().Before(until) && n.failures < *most {
 				n.next(t)
 			}
 			n.tell(t)
@@ -43,15 +44,12 @@ func TestChaos(t *testing.T) {
 	}
 }
 
-// mostFailures ends a run that shows nothing new.
-const mostFailures = 5
-
 // short is a trial each of the faults that take little time.
 func short(t *testing.T) {
 	n := newNemesis(t, labtest.Default)
 	for _, f := range faults() {
 		switch f.name {
-		case "trib killed", "trib interrupted", "second trib", "reply of MIGRATE lost", "target out of memory", "target killed", "source killed and restarted":
+		case "trib killed", "trib interrupted", "second trib", "reply of MIGRATE lost", "target out of memory", "target killed":
 			n.trial(t, f)
 		}
 	}
@@ -74,7 +72,7 @@ type nemesis struct {
 type tally struct {
 	trials, hits, failovers, kills, failed int
 	counted, frail                         int64
-	lost                                   int
+	lost, revived                          int
 	took                                   time.Duration
 }
 
@@ -115,17 +113,13 @@ func (n *nemesis) trial(t *testing.T, f fault) {
 	}
 	n.tallies[f.name].add(f, o)
 	t.Logf("%s: exit %d, %d writes, %v", tr, o.exit, o.counted, o.took.Round(10*time.Millisecond))
-	if os.Getenv("CHAOS_DEBUG") != "" && !o.hit {
-		text, _ := os.ReadFile(filepath.Join(n.rig.stage, "story.txt"))
-		t.Logf("%s", text)
-	}
 	if o.problems == nil {
 		return
 	}
 	n.failures++
 	dir := n.keep(t, tr, o)
 	t.Errorf("%s, seed %d: %d acknowledged writes lost; see %s\n%s", tr, *seed, o.lost, dir, strings.Join(o.problems, "\n"))
-	if n.failures < mostFailures {
+	if n.failures < *most {
 		n.rig.c.Close()
 		n.rig = newRig(t, n.server)
 	}
@@ -135,6 +129,7 @@ func (s *tally) add(f fault, o outcome) {
 	s.trials++
 	s.took += o.took
 	s.lost += o.lost
+	s.revived += o.revived
 	if o.problems != nil {
 		s.failed++
 	}
@@ -176,10 +171,10 @@ func (n *nemesis) tell(t *testing.T) {
 	var b strings.Builder
 	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', tabwriter.AlignRight)
 	line := func(name string, s *tally) {
-		fmt.Fprintf(w, "%s\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%.1f s\t\n",
-			name, s.trials, s.hits, s.failovers, s.kills, s.counted, s.lost, s.frail, s.failed, s.took.Seconds()/float64(max(1, s.trials)))
+		fmt.Fprintf(w, "%s\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%.1f s\t\n",
+			name, s.trials, s.hits, s.failovers, s.kills, s.counted, s.lost, s.revived, s.frail, s.failed, s.took.Seconds()/float64(max(1, s.trials)))
 	}
-	fmt.Fprintln(w, "fault\ttrials\tcounted\tfailovers\tby kill\twrites\tlost\tunreplicated\tfailed\teach\t")
+	fmt.Fprintln(w, "fault\ttrials\tcounted\tfailovers\tby kill\twrites\tlost\trevived\tunreplicated\tfailed\teach\t")
 	for _, name := range n.order {
 		s := n.tallies[name]
 		if s.trials == 0 {
@@ -187,7 +182,8 @@ func (n *nemesis) tell(t *testing.T) {
 		}
 		line(name, s)
 		sum.trials, sum.hits, sum.failovers, sum.kills = sum.trials+s.trials, sum.hits+s.hits, sum.failovers+s.failovers, sum.kills+s.kills
-		sum.counted, sum.frail, sum.lost, sum.failed, sum.took = sum.counted+s.counted, sum.frail+s.frail, sum.lost+s.lost, sum.failed+s.failed, sum.took+s.took
+		sum.counted, sum.frail, sum.lost, sum.revived = sum.counted+s.counted, sum.frail+s.frail, sum.lost+s.lost, sum.revived+s.revived
+		sum.failed, sum.took = sum.failed+s.failed, sum.took+s.took
 	}
 	line("all", &sum)
 	w.Flush()

@@ -177,10 +177,11 @@ func (r *record) command(value string, life time.Duration) ([]string, state) {
 	return []string{"SET", r.key, value}, state{value: value}
 }
 
-// verdict is how many acknowledged writes are lost, and what else is wrong.
+// verdict is how many acknowledged writes are lost, how many deleted keys came
+// back, and what else is wrong.
 type verdict struct {
-	lost     int
-	problems []string
+	lost, revived int
+	problems      []string
 }
 
 func (v *verdict) blame(lost int, format string, args ...any) {
@@ -265,7 +266,12 @@ func (r *record) settled(client *labtest.Client, v *verdict) {
 	ttl, _ := left.Reply.(int64)
 	now := time.Now()
 	if !slices.ContainsFunc(r.states, func(s state) bool { return s.admits(value, ttl, now) }) {
-		v.blame(1, "%s is %q with %d ms to live, want one of %s", r.key, value, ttl, describe(r.states, now))
+		lost := 1
+		if len(r.states) == 1 && r.states[0].value == "" {
+			lost = 0
+			v.revived++
+		}
+		v.blame(lost, "%s is %q with %d ms to live, want one of %s", r.key, value, ttl, describe(r.states, now))
 	}
 }
 

@@ -141,6 +141,9 @@ func (r *rig) try(tr *trial) (o outcome, err error) {
 	}
 	if code != 0 {
 		o.blame(0, "%s: exit %d:\n%s", tr.repair, code, out)
+		// What is only out of sight is not lost.
+		await(20*time.Second, r.sound)
+		r.run("fix", tr.seed, "--yes")
 	}
 	o.judge(r, tr)
 	return o, nil
@@ -299,6 +302,7 @@ func (r *rig) peek(n *lab.Node, command []string) []string {
 func (o *outcome) judge(r *rig, tr *trial) {
 	found := tr.model.verify()
 	o.lost += found.lost
+	o.revived += found.revived
 	o.problems = append(o.problems, found.problems...)
 	o.counted, o.frail = tr.model.counted.Load(), tr.model.frail.Load()
 	if out, code := r.run("check", tr.seed); code != 0 {
@@ -360,16 +364,18 @@ func orphanCopy(r *rig, tr *trial) (func() error, error) {
 	from.Arm(chaos.Mischief{Command: "MIGRATE", Hold: 10 * time.Second})
 	to.Arm(chaos.Mischief{Command: "RESTORE-ASKING", Lose: true})
 	return func() error {
-		err := await(10*time.Second, func() error {
-			if !to.Done() {
-				return errors.New("no RESTORE came")
-			}
-			return nil
-		})
+		err := await(10*time.Second, func() error { return done(to) })
 		from.Disarm()
 		to.Disarm()
 		return errors.Join(err, tr.worker.cmd.Process.Kill())
 	}, nil
+}
+
+func done(relay *chaos.Relay) error {
+	if !relay.Done() {
+		return errors.New("the command has not come")
+	}
+	return nil
 }
 
 // fillMemory leaves the target no room.
