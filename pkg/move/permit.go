@@ -28,6 +28,7 @@ var (
 		{"CLUSTER", "NODES"},
 		{"CLUSTER", "SETSLOT", "0", "STABLE"},
 		{"CLUSTER", "COUNTKEYSINSLOT", "0"},
+		{"SELECT", "0"}, // from the source, before the keys
 		{"RESTORE-ASKING", "k", "0", "v"},
 		{"INFO", "replication"},
 		{"ASKING"},
@@ -83,7 +84,7 @@ func Denied(ctx context.Context, d driver.Dialer, name string, addr cluster.Addr
 	for i, r := range replies {
 		// A refusal is a text, as a reply and not as an error.
 		if why, err := r.Text(); err == nil && why != "OK" {
-			texts = append(texts, fmt.Sprintf("user %s may not %s", user, aclName(takes[i])))
+			texts = append(texts, fmt.Sprintf("user %s may not %s", user, RuleName(takes[i])))
 		}
 	}
 	return prefixed(addr, texts), nil
@@ -123,8 +124,8 @@ func prefixed(addr cluster.Addr, texts []string) []string {
 	return texts
 }
 
-// aclName is what a rule of an access control list calls a command.
-func aclName(c driver.Command) string {
+// RuleName is what a rule of an access control list calls a command.
+func RuleName(c driver.Command) string {
 	return strings.ReplaceAll(strings.ToLower(c.Name()), " ", "|")
 }
 
