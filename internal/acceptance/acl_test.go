@@ -77,7 +77,6 @@ func TestLeastPrivilege(t *testing.T) {
 				{"add-node", addrs[6], seed, "--yes"},
 				{"replicate", seed, addrs[6], to, "--yes"},
 				{"del-node", seed, addrs[6], "--yes"},
-				{"drain", seed, to, "--yes"},
 			} {
 				allow(t, l, ruleFor(t, args[0]).Rule)
 				ops.run(t, args...).done(t)
