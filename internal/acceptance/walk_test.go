@@ -92,8 +92,16 @@ func (d day) form() {
 
 func (d *day) read() {
 	for _, args := range [][]string{
-		{"check", d.seed(), "-o", "json"}, {"info", d.seed()}, {"status", d.seed()}, {"explain", "open-slots"}, {"keyslot", "a"}, {"version"},
-		{"call", d.seed(), "config", "get", "maxmemory"}, {"set-timeout", d.seed(), "2500", "--yes"}, {"acl", "reshard"}, {"context", "list"},
+		{"check", d.seed(), "-o", "json"},
+		{"info", d.seed()},
+		{"status", d.seed()},
+		{"explain", "open-slots"},
+		{"keyslot", "a"},
+		{"version"},
+		{"call", d.seed(), "config", "get", "maxmemory"},
+		{"set-timeout", d.seed(), "2500", "--yes"},
+		{"acl", "reshard"},
+		{"context", "list"},
 	} {
 		d.run(args...)
 	}

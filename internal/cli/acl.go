@@ -109,8 +109,8 @@ func newACLCmd(app *App) *cobra.Command {
 		GroupID: groupMore,
 		Short:   "Print the permissions that a command takes",
 		Long: `Prints the rule of an access control list for a user who may do what a command
-of trib takes and nothing else, for every node of the cluster; then what makes it
-know more, and what MIGRATE takes at the node that gets keys: it presents the
+of trib takes and nothing else, for every node of the cluster; then what makes
+it know more, and what MIGRATE takes at the node that gets keys: it presents the
 same user there. It connects to nothing. Servers before 6.2 do not know all of
 the names; leave out what they refuse.` + exitCodes(exitUsage),
 		Example: `  trib acl reshard
