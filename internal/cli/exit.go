@@ -180,7 +180,11 @@ func overrideHint(e *apply.PreflightError) string {
 			codes = append(codes, string(o.Code))
 		}
 	}
-	return "--override " + strings.Join(codes, ",") + " goes ahead all the same"
+	hint := "--override " + strings.Join(codes, ",") + " goes ahead all the same"
+	if slices.Contains(codes, string(plan.ObstaclePermissions)) {
+		hint += "; trib acl prints what a command takes"
+	}
+	return hint
 }
 
 // hintFor is what to run next where nobody said it.
@@ -217,6 +221,10 @@ func hintFor(err error) string {
 		return "--cacert names the authority of the nodes' certificates; --sni NAME is for nodes that are dialled by another name than they prove"
 	case is[*driver.AuthError](err):
 		return "give the password in TRIB_PASSWORD, or let --askpass ask for it; --user names an ACL user"
+	case driver.HasCode(err, "NOPERM"):
+		return "trib acl prints what a command takes, as a rule for the user"
+	case driver.Mentions(err, "unknown command"):
+		return "the server has this command renamed or disabled, as services do that run servers for others: change such a cluster by their own means"
 	case is[*observe.SeedError](err), is[*unreachableError](err):
 		return "see whether the server runs there, and whether this host may connect to it"
 	}

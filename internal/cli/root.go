@@ -105,7 +105,7 @@ func newRoot(app *App) *cobra.Command {
 		newAddNodeCmd(app, nil), newDelNodeCmd(app, nil),
 		newReplicateCmd(app, nil), newFailoverCmd(app, nil), newForgetCmd(app, nil),
 		newCallCmd(app, nil), newSetTimeoutCmd(app, nil), newBackupCmd(app, nil), newRestoreCmd(app, nil),
-		newLabCmd(app), newContextCmd(app), newKeySlotCmd(app), newVersionCmd(app), newCompletionCmd(),
+		newLabCmd(app), newContextCmd(app), newACLCmd(app), newKeySlotCmd(app), newVersionCmd(app), newCompletionCmd(),
 	)
 	app.completeFlags(root)
 	app.inContext(root)

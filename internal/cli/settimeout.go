@@ -11,6 +11,7 @@ import (
 
 	"github.com/trib-dev/trib/internal/ui"
 	"github.com/trib-dev/trib/pkg/driver"
+	"github.com/trib-dev/trib/pkg/move"
 )
 
 type setTimeoutOptions struct {
@@ -84,6 +85,9 @@ func (app *App) runSetTimeout(ctx context.Context, o *setTimeoutOptions) error {
 	}
 	view := ui.NewTimeouts(o.seed.addr, o.timeout, s)
 	app.Terminal.Text(view.Plan)
+	if err := app.maySetTimeout(ctx, a, view); err != nil {
+		return err
+	}
 	if o.dryRun {
 		view.DryRun = true
 		app.Terminal.Text(func(p *ui.Page) { p.Line("[OK] Dry run: nothing was changed.") })
@@ -97,6 +101,26 @@ func (app *App) runSetTimeout(ctx context.Context, o *setTimeoutOptions) error {
 	err = app.setTimeouts(ctx, a.dialer, &view)
 	app.Terminal.Text(view.Results)
 	return errors.Join(app.Terminal.Result(view), err)
+}
+
+// maySetTimeout refuses to begin what one of the nodes does not allow: a timeout
+// that is set and not written ends with the next restart.
+func (app *App) maySetTimeout(ctx context.Context, a access, view ui.Timeouts) error {
+	var denied []string
+	for _, n := range view.Nodes {
+		if n.Error != "" {
+			continue
+		}
+		texts, err := move.Denied(ctx, a.reader(), "", n.Addr, takenBySetTimeout)
+		if err != nil && ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		denied = append(denied, texts...)
+	}
+	if denied != nil {
+		return &hintError{&unfitError{denied}, "trib acl set-timeout prints what it takes"}
+	}
+	return nil
 }
 
 // setTimeouts sets all at the same time: while they differ, nodes with the shorter

@@ -81,7 +81,7 @@ func (s PasswordSource) fromFile(context.Context) (string, error) {
 // fromCommand keeps what the command complains of: nothing may come between
 // trib's own lines, and it is wanted only where the command fails.
 func (s PasswordSource) fromCommand(ctx context.Context) (string, error) {
-	shell := []string{"sh", "-c"}
+	shell := []string{"/bin/sh", "-c"}
 	if runtime.GOOS == "windows" {
 		shell = []string{"cmd", "/C"}
 	}

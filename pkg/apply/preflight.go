@@ -19,6 +19,10 @@ func (r *runner) preflight(ctx context.Context, s cluster.State, todo []int) err
 			return err
 		}
 		obstacles = append(obstacles, denied...)
+		if denied, err = r.deniedSteps(ctx, s, todo); err != nil {
+			return err
+		}
+		obstacles = append(obstacles, denied...)
 	}
 	obstacles = slices.DeleteFunc(obstacles, func(o plan.Obstacle) bool { return slices.Contains(r.o.Override, o.Code) })
 	if len(obstacles) > 0 {

@@ -3,6 +3,7 @@ package move
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/trib-dev/trib/pkg/cluster"
@@ -27,6 +28,7 @@ var (
 		{"CLUSTER", "NODES"},
 		{"CLUSTER", "SETSLOT", "0", "STABLE"},
 		{"CLUSTER", "COUNTKEYSINSLOT", "0"},
+		{"SELECT", "0"}, // from the source, before the keys
 		{"RESTORE-ASKING", "k", "0", "v"},
 		{"INFO", "replication"},
 		{"ASKING"},
@@ -69,7 +71,7 @@ func DeniedAtSource(ctx context.Context, d driver.Dialer, name string, m cluster
 	if atomic {
 		takes = takenByAtomic(m, cluster.MigrateSlots)
 	}
-	return denied(ctx, d, name, m.Addr, takes)
+	return Denied(ctx, d, name, m.Addr, takes)
 }
 
 // DeniedAtTarget is the same for a move to the node.
@@ -78,7 +80,7 @@ func DeniedAtTarget(ctx context.Context, d driver.Dialer, name string, m cluster
 	if atomic {
 		takes = takenByAtomic(m, cluster.Migration)
 	}
-	return denied(ctx, d, name, m.Addr, takes)
+	return Denied(ctx, d, name, m.Addr, takes)
 }
 
 // takenByAtomic is what an atomic move takes at one of its ends; ordered is the
@@ -102,15 +104,22 @@ func takenByAtomic(m cluster.Member, ordered cluster.Dialect) []driver.Command {
 // DeniedAtHolder is the same for a node from which keys are gathered, and which
 // does not own their slots.
 func DeniedAtHolder(ctx context.Context, d driver.Dialer, name string, addr cluster.Addr) ([]string, error) {
-	return denied(ctx, d, name, addr, takenAtHolder)
+	return Denied(ctx, d, name, addr, takenAtHolder)
 }
 
 // DeniedToClaim is the same for a node that is to claim slots.
 func DeniedToClaim(ctx context.Context, d driver.Dialer, name string, addr cluster.Addr) ([]string, error) {
-	return denied(ctx, d, name, addr, takenToClaim)
+	return Denied(ctx, d, name, addr, takenToClaim)
 }
 
-func denied(ctx context.Context, d driver.Dialer, name string, addr cluster.Addr, takes []driver.Command) ([]string, error) {
+// Taken are the commands that a classic move takes at either end.
+func Taken() (atSource, atTarget []driver.Command) {
+	return slices.Clone(takenAtSource), slices.Clone(takenAtTarget)
+}
+
+// Denied says which of the commands the user of the dialer may not send to a node,
+// or the node does not have, as DeniedAtSource does.
+func Denied(ctx context.Context, d driver.Dialer, name string, addr cluster.Addr, takes []driver.Command) ([]string, error) {
 	ctx, cancel := context.WithTimeout(ctx, driver.ProbeTimeout)
 	defer cancel()
 	conn, err := d.Dial(ctx, addr, name)
@@ -118,6 +127,10 @@ func denied(ctx context.Context, d driver.Dialer, name string, addr cluster.Addr
 		return nil, err
 	}
 	defer conn.Close()
+	missing, err := unknown(ctx, conn, takes)
+	if err != nil || missing != nil {
+		return prefixed(addr, missing), err
+	}
 	user, err := whoAmI(ctx, conn)
 	if err != nil || user == "" {
 		return nil, err
@@ -134,10 +147,49 @@ func denied(ctx context.Context, d driver.Dialer, name string, addr cluster.Addr
 	for i, r := range replies {
 		// A refusal is a text, as a reply and not as an error.
 		if why, err := r.Text(); err == nil && why != "OK" {
-			texts = append(texts, fmt.Sprintf("%s: user %s may not %s", addr, user, strings.ToLower(takes[i].Name())))
+			texts = append(texts, fmt.Sprintf("user %s may not %s", user, RuleName(takes[i])))
+		}
+	}
+	return prefixed(addr, texts), nil
+}
+
+// unknown are the commands that a server does not have. Whoever runs servers for
+// others renames or disables some.
+func unknown(ctx context.Context, conn driver.Conn, takes []driver.Command) ([]string, error) {
+	ask := driver.Cmd("COMMAND", "INFO")
+	for _, cmd := range takes {
+		// CLUSTER was used already, and other containers are optional.
+		if name := strings.ToLower(cmd[0]); cmd.Name() == strings.ToUpper(name) && !slices.Contains(ask, name) {
+			ask = append(ask, name)
+		}
+	}
+	if len(ask) == 2 {
+		return nil, nil // COMMAND INFO alone would list all that there are
+	}
+	replies, err := conn.Do(ctx, ask)
+	if err != nil {
+		return nil, err
+	}
+	known, _ := replies[0].Value.([]any) // none where the question is forbidden
+	var texts []string
+	for i, info := range known {
+		if info == nil && i+2 < len(ask) {
+			texts = append(texts, "the server has no command "+ask[i+2]+": it was renamed or disabled")
 		}
 	}
 	return texts, nil
+}
+
+func prefixed(addr cluster.Addr, texts []string) []string {
+	for i, text := range texts {
+		texts[i] = addr.String() + ": " + text
+	}
+	return texts
+}
+
+// RuleName is what a rule of an access control list calls a command.
+func RuleName(c driver.Command) string {
+	return strings.ReplaceAll(strings.ToLower(c.Name()), " ", "|")
 }
 
 // whoAmI is empty where the server does not say.
