@@ -45,6 +45,7 @@ var house = map[string][]string{
 	"cmd/trib":              {"internal/cli"},
 	"cmd/trib-docs":         {"internal/cli"},
 	"scripts/load":          {"pkg/cluster"},
+	"scripts/mutants":       {},
 }
 
 // owners are the packages that alone may import a library, so that it can be

@@ -259,7 +259,7 @@ func (n *Node) redirect(s *session, cmd command, args, keys []string, asking boo
 	}
 	slot := cluster.KeySlot(keys[0])
 	owner := n.ownerOf(slot)
-	if owner == nil {
+	if owner == nil && !n.rules.valkey9 {
 		return refuse("CLUSTERDOWN Hash slot not served")
 	}
 	missing := 0
@@ -270,6 +270,9 @@ func (n *Node) redirect(s *session, cmd command, args, keys []string, asking boo
 		if n.lookup(s.db, key) == nil {
 			missing++
 		}
+	}
+	if owner == nil { // Valkey 9 looks at all keys first
+		return refuse("CLUSTERDOWN Hash slot not served")
 	}
 	if cmd.write && n.isPaused(slot) {
 		return refuse("TRYAGAIN Slot %d is handed over", slot)

@@ -39,6 +39,9 @@ const (
 // every thins out what is explored beside the main line; make prove takes 1.
 var every = flag.Int("every", 4, "explore every n-th point of the variants")
 
+// coarse thins out the main line as well, for mutants.
+var coarse = flag.Int("coarse", 1, "explore every n-th point only")
+
 // trial is one run of the tool on a fresh cluster.
 type trial struct {
 	c          *sim.Cluster
@@ -405,9 +408,9 @@ func TestEveryFault(t *testing.T) {
 	for _, v := range variants {
 		for kind, faults := range map[string][]fault{"tool": lossOfTool, "node": lossOfNode} {
 			t.Run(v.name+"/"+kind, func(t *testing.T) {
-				step := 1
+				step := *coarse
 				if v.thin {
-					step = *every
+					step *= *every
 				}
 				e := explore(t, sim.Options{Server: servers[v.server]}, v.move, faults, step)
 				t.Logf("%d fault points, %d acknowledged writes, %d conflicts named", e.points, e.acked, e.conflicts)
