@@ -83,8 +83,8 @@ type runner struct {
 	seen    time.Time       // when it was first seen who owns what
 	moved   time.Time       // when slots were last moved
 	fresh   cluster.SlotSet // these slots
-	met     time.Time // when nodes were last told to meet again
-	agreed  time.Time // since when all agree
+	met     time.Time       // when nodes were last told to meet again
+	agreed  time.Time       // since when all agree
 }
 
 func newRunner(p plan.Plan, o Options) *runner {
