@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"regexp"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -71,32 +70,35 @@ type keyName struct {
 	key string
 }
 
-// quotedKey is a key in Go's quotes, which can spell any bytes; a number before
-// it is that of its database.
-var quotedKey = regexp.MustCompile(`^(?:([0-9]+):)?(".*)$`)
-
-// parseKey reads a key as it is, or in quotes.
+// parseKey reads a key as it is, or in Go's quotes, which can spell any bytes; a
+// number before these is that of its database.
 func parseKey(s string) (keyName, error) {
-	parts := quotedKey.FindStringSubmatch(s)
-	if parts == nil {
+	db, quoted, ok := cutQuoted(s)
+	if !ok {
 		return keyName{0, s}, nil
 	}
-	key, err := strconv.Unquote(parts[2])
+	key, err := strconv.Unquote(quoted)
 	if err != nil {
 		return keyName{}, fmt.Errorf("%.80s is not a key in quotes", s)
-	}
-	db := 0
-	if parts[1] != "" {
-		if db, err = strconv.Atoi(parts[1]); err != nil {
-			return keyName{}, fmt.Errorf("%.20s is not a database", parts[1])
-		}
 	}
 	return keyName{db, key}, nil
 }
 
+// cutQuoted cuts a key in quotes off the database before it.
+func cutQuoted(s string) (db int, quoted string, ok bool) {
+	digits := s[:len(s)-len(strings.TrimLeft(s, "0123456789"))]
+	rest := s[len(digits):]
+	if digits == "" {
+		return 0, s, strings.HasPrefix(s, `"`)
+	}
+	db, err := strconv.Atoi(digits)
+	return db, strings.TrimPrefix(rest, ":"), err == nil && strings.HasPrefix(rest, `:"`)
+}
+
 // String spells a key so that parseKey reads it.
 func (k keyName) String() string {
-	plain := utf8.ValidString(k.key) && ui.Safe(k.key) == k.key && !strings.HasPrefix(k.key, "@") && !quotedKey.MatchString(k.key)
+	_, _, likeQuoted := cutQuoted(k.key)
+	plain := utf8.ValidString(k.key) && ui.Safe(k.key) == k.key && !strings.HasPrefix(k.key, "@") && !likeQuoted
 	if k.db == 0 && plain {
 		return k.key
 	}
