@@ -23,7 +23,7 @@ test: servers lint ## everything that proves the project, on real servers
 	$(GO) test -timeout 15m ./...
 
 prove: servers ## the long form: every kill point, longer fuzzing, the race detector
-	$(GO) test -timeout 60m -count=1 ./internal/chaos -run 'TestKillEverywhere|TestKillMembers' -v -every=1
+	$(GO) test -timeout 60m -count=1 ./internal/chaos -run 'TestKillEverywhere|TestKillMembers|TestKillFix' -v -every=1
 	$(GO) test -timeout 60m -count=1 ./pkg/apply -run 'TestEveryFault|TestHealKilled' -v -every=1
 	$(MAKE) race
 	$(MAKE) fuzz FUZZTIME=2m

@@ -70,20 +70,10 @@ type keyName struct {
 	key string
 }
 
-// quotedKey is a key in Go's quotes, which can spell any bytes; a number before
-// it is that of its database.
-func quotedKey(s string) (db, quoted string, ok bool) {
-	if strings.HasPrefix(s, `"`) {
-		return "0", s, true
-	}
-	db, quoted, _ = strings.Cut(s, ":")
-	digits := db != "" && strings.Trim(db, "0123456789") == ""
-	return db, quoted, digits && strings.HasPrefix(quoted, `"`)
-}
-
-// parseKey reads a key as it is, or in quotes.
+// parseKey reads a key as it is, or in Go's quotes, which can spell any bytes; a
+// number before these is that of its database.
 func parseKey(s string) (keyName, error) {
-	number, quoted, ok := quotedKey(s)
+	db, quoted, ok := cutQuoted(s)
 	if !ok {
 		return keyName{0, s}, nil
 	}
@@ -91,17 +81,24 @@ func parseKey(s string) (keyName, error) {
 	if err != nil {
 		return keyName{}, fmt.Errorf("%.80s is not a key in quotes", s)
 	}
-	db, err := strconv.Atoi(number)
-	if err != nil {
-		return keyName{}, fmt.Errorf("%.20s is not a database", number)
-	}
 	return keyName{db, key}, nil
+}
+
+// cutQuoted cuts a key in quotes off the database before it.
+func cutQuoted(s string) (db int, quoted string, ok bool) {
+	digits := s[:len(s)-len(strings.TrimLeft(s, "0123456789"))]
+	rest := s[len(digits):]
+	if digits == "" {
+		return 0, s, strings.HasPrefix(s, `"`)
+	}
+	db, err := strconv.Atoi(digits)
+	return db, strings.TrimPrefix(rest, ":"), err == nil && strings.HasPrefix(rest, `:"`)
 }
 
 // String spells a key so that parseKey reads it.
 func (k keyName) String() string {
-	_, _, looksQuoted := quotedKey(k.key)
-	plain := utf8.ValidString(k.key) && ui.Safe(k.key) == k.key && !strings.HasPrefix(k.key, "@") && !looksQuoted
+	_, _, likeQuoted := cutQuoted(k.key)
+	plain := utf8.ValidString(k.key) && ui.Safe(k.key) == k.key && !strings.HasPrefix(k.key, "@") && !likeQuoted
 	if k.db == 0 && plain {
 		return k.key
 	}

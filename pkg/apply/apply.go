@@ -92,9 +92,11 @@ type runner struct {
 	changed atomic.Bool  // something was sent that may have changed the cluster
 	done    atomic.Int32 // steps
 	telling sync.Mutex
-	moved   time.Time // when slots were last moved
-	met     time.Time // when nodes were last told to meet again
-	agreed  time.Time // since when all agree
+	seen    time.Time       // when it was first seen who owns what
+	moved   time.Time       // when slots were last moved
+	fresh   cluster.SlotSet // these slots
+	met     time.Time       // when nodes were last told to meet again
+	agreed  time.Time       // since when all agree
 }
 
 func newRunner(p plan.Plan, o Options) *runner {
@@ -189,6 +191,7 @@ func (r *runner) prepare(ctx context.Context) ([]int, error) {
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
 	}
+	r.seen = time.Now()
 	observe.Count(ctx, r.o.Dialer, s, r.slotsToClose)
 	var todo []int
 	stale := &StaleError{}

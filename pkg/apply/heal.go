@@ -71,6 +71,9 @@ func (r *runner) claim(ctx context.Context, step plan.Step) error {
 	if err := r.takeSlots(ctx, claimer, step.Slots); err != nil {
 		return err
 	}
+	if err := r.tellPinned(ctx, step, s); err != nil {
+		return err
+	}
 	return r.await(ctx, "all nodes to know the new owner", func(ctx context.Context) ([]string, error) {
 		s, err := r.observe(ctx)
 		if err != nil || plan.Claimed(step, s) {
@@ -78,6 +81,27 @@ func (r *runner) claim(ctx context.Context, step plan.Step) error {
 		}
 		return []string{r.p.Describe(step)}, nil
 	})
+}
+
+// tellPinned tells those who import slots whose they are now: they serve nobody
+// as long as a slot has no owner in their view. Redis lets an importing node hear
+// of none; Valkey 8 does, and might take the slot itself if it were told first.
+func (r *runner) tellPinned(ctx context.Context, step plan.Step, s cluster.State) error {
+	for _, m := range s.Masters() {
+		var cmds []driver.Command
+		for slot := range step.Slots.All() {
+			if m.View.Self().Importing[slot] == step.Node {
+				cmds = append(cmds, driver.Cmd("CLUSTER", "SETSLOT", strconv.Itoa(slot), "NODE", string(step.Node)))
+			}
+		}
+		if len(cmds) == 0 || m.Features.ReplicatedSetSlot {
+			continue
+		}
+		if err := r.crew.order(ctx, plan.Node{ID: m.ID, Addr: m.Addr}, cmds...); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // endangered are the nodes that would lose keys, or slots, to a claim.

@@ -40,8 +40,16 @@ func (r *runner) moveSlots(ctx context.Context, steps []int) error {
 	err = r.bySource(ctx, steps, func(ctx context.Context, i int) error {
 		return left.keep(r.moveStep(ctx, i, s))
 	})
-	r.moved = time.Now()
+	r.moved, r.fresh = time.Now(), r.fresh.Union(r.slotsOf(steps))
 	return errors.Join(err, left.err())
+}
+
+func (r *runner) slotsOf(steps []int) cluster.SlotSet {
+	var slots cluster.SlotSet
+	for _, i := range steps {
+		slots = slots.Union(r.p.Steps[i].Slots)
+	}
+	return slots
 }
 
 // bySource carries out steps: each source works its own off one after the other,
@@ -175,13 +183,9 @@ func (r *runner) settled(ctx context.Context, steps []int) (cluster.State, error
 		s, err = r.observe(ctx)
 		return append(behind(s, r.ends(steps)...), r.misled(s, steps)...), err
 	})
-	fresh := slices.ContainsFunc(steps, func(i int) bool { return mayBeFresh(s, r.p.Steps[i]) })
-	if err != nil || !fresh && r.moved.IsZero() {
+	rest := time.Until(r.rested(steps, s))
+	if err != nil || rest <= 0 {
 		return s, err
-	}
-	rest := settling
-	if !fresh {
-		rest = time.Until(r.moved.Add(settling))
 	}
 	select {
 	case <-time.After(rest):
@@ -189,6 +193,18 @@ func (r *runner) settled(ctx context.Context, steps []int) (cluster.State, error
 		return s, context.Cause(ctx)
 	}
 	return r.observe(ctx)
+}
+
+// rested is when slots have stayed for long enough where they are. What this run
+// has not moved itself was there when it was first looked at.
+func (r *runner) rested(steps []int, s cluster.State) time.Time {
+	switch {
+	case !r.fresh.Intersect(r.slotsOf(steps)).Empty():
+		return r.moved.Add(settling)
+	case slices.ContainsFunc(steps, func(i int) bool { return mayBeFresh(s, r.p.Steps[i]) }):
+		return r.seen.Add(settling)
+	}
+	return time.Time{}
 }
 
 // misled are the masters that see somebody else as owner of slots that are to

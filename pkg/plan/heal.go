@@ -194,7 +194,9 @@ func (h *healer) ifSure(code health.Code, slot int, repair func()) {
 }
 
 // finish rolls an open slot forward. Where it is not known that keys were on
-// their way, they are foreign on any side that does not own the slot.
+// their way, they are foreign on any side that does not own the slot. A node that
+// imports a slot and knows no owner of it, as a repair leaves it that was killed,
+// calls the cluster down.
 func (h *healer) finish(slot int, owner cluster.Member) {
 	if h.abandon(slot, owner) {
 		return
@@ -203,6 +205,11 @@ func (h *healer) finish(slot int, owner cluster.Member) {
 	if problem != "" {
 		h.leave(health.OpenSlots, slot, problem)
 		return
+	}
+	for _, m := range strays {
+		if seen, _ := m.View.Get(owner.ID); home == owner.ID && !seen.Slots.Has(slot) {
+			h.pins[pair{m.ID, home}] = append(h.pins[pair{m.ID, home}], slot)
+		}
 	}
 	h.foreigners(slot, home, strays)
 }

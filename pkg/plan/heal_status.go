@@ -6,8 +6,8 @@ import (
 	"github.com/trib-dev/trib/pkg/cluster"
 )
 
-// pinStatus takes a slot for pinned that the holder gave up and imports. Once
-// all believe the owner, that is past.
+// pinStatus takes a slot for pinned that the holder gave up and imports, and
+// knows the owner of if there is one. Once all believe the owner, that is past.
 func (p Plan) pinStatus(step Step, s cluster.State) (Status, string) {
 	from, _ := s.Get(step.From)
 	to, _ := s.Get(step.To)
@@ -17,9 +17,11 @@ func (p Plan) pinStatus(step Step, s cluster.State) (Status, string) {
 	if lost := step.Slots.Intersect(from.Slots()).Minus(to.Slots()); !lost.Empty() {
 		return Blocked, fmt.Sprintf("%s has come to own slots %s alone", from.Addr, lost)
 	}
+	seen, _ := from.View.Get(step.To)
 	past := Claimed(Step{Node: step.To, Slots: step.Slots}, s)
 	for slot := range step.Slots.All() {
-		pinned := from.View.Self().Importing[slot] == step.To
+		told := seen.Slots.Has(slot) || !to.Slots().Has(slot)
+		pinned := from.View.Self().Importing[slot] == step.To && told
 		if from.Slots().Has(slot) || !pinned && !past {
 			return Ready, ""
 		}
@@ -57,15 +59,11 @@ func (p Plan) pinned(from, to cluster.NodeID) cluster.SlotSet {
 }
 
 // Claimed reports whether every master sees the slots of a claim with its node.
-// One that imports slots from there may have no owner for them in its view, and
-// hears of no claim to them until it is told.
 func Claimed(step Step, s cluster.State) bool {
 	for _, m := range s.Masters() {
 		seen, _ := m.View.Get(step.Node)
-		for slot := range step.Slots.Minus(seen.Slots).All() {
-			if m.View.Self().Importing[slot] != step.Node || m.Slots().Has(slot) {
-				return false
-			}
+		if !step.Slots.Minus(seen.Slots).Empty() {
+			return false
 		}
 	}
 	return true

@@ -2,6 +2,7 @@ package plan
 
 import (
 	"fmt"
+	"math/bits"
 	"slices"
 
 	"github.com/trib-dev/trib/pkg/cluster"
@@ -241,17 +242,22 @@ func (r *resumer) writeTo(p *Plan) {
 	r.nameNodes(p)
 }
 
-// steps are those of one action, in the order of the members.
+// steps are those of one action, in the order of the members as far as that lets
+// many go at the same time: no node may be source and target at once. The lowest
+// bit in which the places of the two differ tells who can, so that n members
+// take two rounds for each bit of n at most.
 func (r *resumer) steps(action Action, of map[pair][]int) []Step {
-	var steps []Step
-	for _, from := range r.s.Members {
-		for _, to := range r.s.Members {
+	rounds := make([][]Step, 2*bits.Len(uint(len(r.s.Members))))
+	for i, from := range r.s.Members {
+		for j, to := range r.s.Members {
 			if slots := of[pair{from.ID, to.ID}]; slots != nil {
-				steps = append(steps, Step{Action: action, From: from.ID, To: to.ID, Slots: cluster.SlotsOf(slots...)})
+				bit := bits.TrailingZeros(uint(i ^ j))
+				round := 2*bit + i>>bit&1
+				rounds[round] = append(rounds[round], Step{Action: action, From: from.ID, To: to.ID, Slots: cluster.SlotsOf(slots...)})
 			}
 		}
 	}
-	return steps
+	return slices.Concat(rounds...)
 }
 
 // nameNodes adds the nodes that steps name.
