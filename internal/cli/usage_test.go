@@ -45,6 +45,7 @@ func TestUsageErrors(t *testing.T) {
 		{"fix", "SEED"},
 		{"fix h:1 --slots 16384", "--slots"},
 		{"fix h:1 --only everything", "--only"},
+		{"fix h:1 --orphans drop", "--orphans"},
 		{"fix h:1 --foreign-keys drop", "--foreign-keys"},
 		{"reshard --from a --to b --slots 1", "SEED"},
 		{"check h:1 h:2", "too many arguments"},
