@@ -80,7 +80,7 @@ func stranded(s cluster.State) (Undecided, bool) {
 // forms it may have been stopped.
 func unformed(s cluster.State, p Plan) []string {
 	claims := slices.ContainsFunc(p.Steps, func(step Step) bool { return step.Action == ClaimSlots })
-	if !claims || slices.ContainsFunc(s.Members, func(m cluster.Member) bool { return m.Keys() > 0 }) {
+	if !claims || slices.ContainsFunc(s.Members, func(m cluster.Member) bool { return !m.Reachable() || m.Keys() > 0 }) {
 		return nil
 	}
 	return []string{"no node has a key: a trib create that was interrupted is finished by the same command instead, with all its nodes"}
