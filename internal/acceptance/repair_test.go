@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/trib-dev/trib/internal/chaos"
 	"github.com/trib-dev/trib/internal/lab"
 	"github.com/trib-dev/trib/internal/lab/labtest"
 )
@@ -256,4 +257,34 @@ func acquainted(t *testing.T, l *labtest.Lab, nodes int) {
 		}
 		return nil
 	})
+}
+
+// TestFixKilled kills a repair between the commands that give a dead master's
+// slots away, and gives it again: a claim without an epoch is believed by nobody.
+func TestFixKilled(t *testing.T) {
+	t.Parallel()
+	for at := 1; at <= 9; at++ {
+		if at != 2 && *every > 1 {
+			continue
+		}
+		t.Run(strconv.Itoa(at), func(t *testing.T) {
+			t.Parallel()
+			c := unelected(t, labtest.Default, 4, 0)
+			dead, seed := c.Masters[1], c.Masters[3].Addr()
+			store(t, c.Lab)
+			must(t, dead.Kill())
+			args := []string{"fix", seed, "--yes", "--fix-with-unreachable-masters"}
+			first := how{fuse: &chaos.Fuse{At: at, Phase: chaos.Replied}}.run(t, args...)
+			if !first.killed && at < 9 {
+				t.Fatalf("it was not killed: %v", first)
+			}
+			trib(t, args...).done(t)
+			stored(t, c.Lab, func(slot int) bool { return c.Owner(slot) == dead })
+			accept(t, seed)
+			owners := look(t, c.Lab, dead.Node).owners()
+			if len(owners) != labtest.Slots {
+				t.Errorf("%d slots have an owner", len(owners))
+			}
+		})
+	}
 }
