@@ -157,7 +157,7 @@ func (r *repair) stopped(p plan.Plan, err error) error {
 	if r.done == nil || is[*apply.PartialError](err) {
 		return err
 	}
-	partial := &apply.PartialError{Done: len(r.done.Plan.Steps), Left: len(p.Steps), Cause: err}
+	partial := &apply.PartialError{Done: len(r.done.Plan.Steps), Left: len(p.Steps), Cause: fmt.Errorf("the next stage: %w", err)}
 	return &hintError{partial, "trib fix " + r.o.seed.addr.String()}
 }
 

@@ -52,6 +52,7 @@ func TestUsageErrors(t *testing.T) {
 		{"resume h:1 --conflict-for \"key=source", "--conflict-for"},
 		{"fix h:1 --conflict-for a=source --conflict-for a=target", "decided already"},
 		{"fix h:1 --conflict-for @/nonexistent", "--conflict-for"},
+		{"fix h:1 --orphans drop", "--orphans"},
 		{"reshard --from a --to b --slots 1", "SEED"},
 		{"check h:1 h:2", "too many arguments"},
 		{"check h 1 2", "too many arguments"},

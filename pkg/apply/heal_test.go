@@ -358,25 +358,7 @@ func (b *broken) again(t *testing.T, at int, journal bool) {
 
 // killedAt lets the tool die at a command, and reports whether it came so far.
 func (b *broken) killedAt(t *testing.T, at int, outcome sim.Outcome, o plan.HealOptions) (reached bool) {
-	d := b.c.Dialer()
-	points := 0
-	b.c.Intercept(func(e sim.Event) sim.Action {
-		if e.Mutation == 0 {
-			return sim.Action{}
-		}
-		if points++; points != at {
-			return sim.Action{}
-		}
-		reached = true
-		if outcome == sim.DropBefore {
-			return sim.Action{Outcome: outcome, Before: d.Kill}
-		}
-		return sim.Action{Outcome: outcome, After: d.Kill}
-	})
-	b.heal(t.Context(), d, o)
-	b.c.Intercept(nil)
-	b.c.Settle()
-	return reached
+	return b.killedIn(at, outcome, func(d driver.Dialer) { b.heal(t.Context(), d, o) })
 }
 
 // TestHealTwoClaimants repairs a second claim that nobody has heard of yet. It

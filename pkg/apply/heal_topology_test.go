@@ -268,8 +268,9 @@ func (b *broken) points(run func(driver.Dialer)) int {
 	return points
 }
 
-// killedIn lets the tool die at a command that changes something.
-func (b *broken) killedIn(at int, outcome sim.Outcome, run func(driver.Dialer)) {
+// killedIn lets the tool die at a command that changes something, and reports
+// whether it came so far.
+func (b *broken) killedIn(at int, outcome sim.Outcome, run func(driver.Dialer)) (reached bool) {
 	d := b.c.Dialer()
 	points := 0
 	b.c.Intercept(func(e sim.Event) sim.Action {
@@ -279,6 +280,7 @@ func (b *broken) killedIn(at int, outcome sim.Outcome, run func(driver.Dialer)) 
 		if points++; points != at {
 			return sim.Action{}
 		}
+		reached = true
 		if outcome == sim.DropBefore {
 			return sim.Action{Outcome: outcome, Before: d.Kill}
 		}
@@ -287,6 +289,7 @@ func (b *broken) killedIn(at int, outcome sim.Outcome, run func(driver.Dialer)) 
 	run(d)
 	b.c.Intercept(nil)
 	b.c.Settle()
+	return reached
 }
 
 // TestBumpEpoch: a server that has the highest epoch takes no newer one before

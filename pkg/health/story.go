@@ -114,8 +114,8 @@ func slotStories() []Story {
 			Meaning:  "The view of some nodes gives a slot to another node than the one that claims it.",
 			Origin:   "Slots have moved, or a replica was promoted, a moment ago and the news is on its way; a node is cut off from the bus; CLUSTER SETSLOT or DELSLOTS was sent to some nodes only.",
 			Risk:     "Clients are sent in circles (MOVED). If slots are moved now, nodes may settle on the wrong owner, which deletes the keys of the other.",
-			Remedy:   "Wait some seconds and check again. If it lasts, mend the bus links of the nodes that differ. A move that was interrupted is finished by resume.",
-			Commands: []string{"trib check SEED", "trib resume SEED"},
+			Remedy:   "Wait some seconds and check again. If it lasts, mend the bus links of the nodes that differ. A move that was interrupted is finished by resume, a claim that others do not believe because its epoch is too low by fix.",
+			Commands: []string{"trib check SEED", "trib resume SEED", "trib fix SEED --only disagreement"},
 		},
 		{
 			Code: OpenSlots, Severities: only(Error),

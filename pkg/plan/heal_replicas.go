@@ -129,8 +129,12 @@ func (h *rehoming) settle(free []cluster.Member) {
 // spread finds a replica for each master that has none: a master without slots
 // and keys, or one of several replicas of another master.
 func (h *rehoming) spread() {
+	bare := h.bare()
+	if len(bare) == 0 {
+		return
+	}
 	spare := h.spares()
-	for _, f := range h.bare() {
+	for _, f := range bare {
 		if len(spare) == 0 {
 			return
 		}
@@ -180,7 +184,7 @@ func (h *rehoming) spares() []spareNode {
 		busy := slices.ContainsFunc(h.p.Steps, func(step Step) bool { return step.Node == m.ID })
 		switch {
 		case !m.Reachable() || busy:
-		case m.IsMaster() && !alone(m) && slotsSeen(h.s, m.ID).Empty() && m.Keys() == 0 && !h.served(m.ID) && m.OpenSlots().Empty():
+		case m.IsMaster() && !ownsSlots(m) && !alone(m) && slotsSeen(h.s, m.ID).Empty() && m.Keys() == 0 && !h.served(m.ID) && m.OpenSlots().Empty():
 			out = append(out, spareNode{Member: m})
 		case master.IsMaster() && len(h.s.ReplicasOf(master.ID)) > 1:
 			out = append(out, spareNode{m, master.ID, len(h.s.ReplicasOf(master.ID))})

@@ -44,9 +44,10 @@ func healAcquaintance(s cluster.State, o HealOptions) (Plan, []Undecided) {
 func newcomers(s cluster.State) []cluster.Member {
 	members := others(s)
 	missing := make(map[cluster.NodeID][]cluster.NodeID)
+	knows := acquaintances(members)
 	for i, a := range members {
-		for _, b := range members[:i] {
-			if !met(a.View, b.ID) || !met(b.View, a.ID) {
+		for j, b := range members[:i] {
+			if !knows[i][b.ID] || !knows[j][a.ID] {
 				missing[a.ID] = append(missing[a.ID], b.ID)
 				missing[b.ID] = append(missing[b.ID], a.ID)
 			}
@@ -63,6 +64,18 @@ func newcomers(s cluster.State) []cluster.Member {
 			}
 		}
 		delete(missing, most.ID)
+	}
+	return out
+}
+
+// acquaintances are, for each member, whom it has met.
+func acquaintances(members []cluster.Member) []map[cluster.NodeID]bool {
+	out := make([]map[cluster.NodeID]bool, len(members))
+	for i, m := range members {
+		out[i] = make(map[cluster.NodeID]bool, len(m.View.Nodes))
+		for _, n := range m.View.Nodes {
+			out[i][n.ID] = !n.Flags.Has(cluster.FlagHandshake)
+		}
 	}
 	return out
 }
@@ -99,7 +112,10 @@ func handshakesWithNobody(s cluster.State) []Undecided {
 	var left []Undecided
 	for _, m := range s.Members {
 		for _, n := range m.View.Nodes {
-			if _, member := memberAt(s, n.Addr); n.Flags.Has(cluster.FlagHandshake) && !member {
+			if !n.Flags.Has(cluster.FlagHandshake) {
+				continue
+			}
+			if _, member := memberAt(s, n.Addr); !member {
 				left = append(left, Undecided{
 					Code: health.Handshake, Advice: true,
 					Text: fmt.Sprintf("%s is meeting %s, where no member is: that ends by itself within the node timeout; where it comes back, somebody repeats CLUSTER MEET, or bus port %d is closed", m.Addr, n.Addr, n.BusPort),
@@ -150,9 +166,10 @@ func healClaims(s cluster.State, o HealOptions) (Plan, []Undecided) {
 		return Plan{}, nil
 	}
 	p := stage(s)
+	odd := hearsay(s)
 	var left []Undecided
 	for _, m := range s.Masters() {
-		slots, rivals := disbelieved(s, m)
+		slots, rivals := disbelieved(s, odd, m)
 		if !o.Slots.Empty() {
 			slots = slots.Intersect(o.Slots)
 		}
@@ -179,22 +196,53 @@ func healClaims(s cluster.State, o HealOptions) (Plan, []Undecided) {
 // disbelieved are the slots of a master that others see with somebody else, by
 // an epoch that is not older, and with whom. One that imports a slot believes
 // nobody.
-func disbelieved(s cluster.State, m cluster.Member) (cluster.SlotSet, []cluster.Member) {
+func disbelieved(s cluster.State, odd []heard, m cluster.Member) (cluster.SlotSet, []cluster.Member) {
 	var slots cluster.SlotSet
 	var rivals []cluster.Member
-	for _, witness := range others(s, m.ID) {
-		for _, n := range witness.View.Nodes {
-			wrong := n.Slots.Intersect(m.Slots()).Minus(witness.OpenSlots())
-			if n.ID == m.ID || wrong.Empty() || n.Epoch < m.View.Self().Epoch {
-				continue
-			}
-			slots = slots.Union(wrong)
-			if rival, known := s.Get(n.ID); known && !slices.ContainsFunc(rivals, func(r cluster.Member) bool { return r.ID == n.ID }) {
-				rivals = append(rivals, rival)
-			}
+	for _, h := range odd {
+		wrong := h.over(m)
+		if wrong.Empty() || h.owner.Epoch < m.View.Self().Epoch {
+			continue
+		}
+		slots = slots.Union(wrong)
+		if rival, known := s.Get(h.owner.ID); known && !slices.ContainsFunc(rivals, func(r cluster.Member) bool { return r.ID == rival.ID }) {
+			rivals = append(rivals, rival)
 		}
 	}
 	return slots, rivals
+}
+
+// heard is what one node says of the slots of another, who says otherwise.
+type heard struct {
+	witness cluster.Member
+	owner   cluster.Node
+}
+
+// over are the slots of m that the witness sees with somebody else. One that
+// imports a slot believes nobody about it.
+func (h heard) over(m cluster.Member) cluster.SlotSet {
+	if h.owner.ID == m.ID || h.witness.ID == m.ID {
+		return cluster.SlotSet{}
+	}
+	return h.owner.Slots.Intersect(m.Slots()).Minus(h.witness.OpenSlots())
+}
+
+// hearsay is all of it. In a cluster at peace nobody says anything of the kind,
+// so that a large one is gone through but once.
+func hearsay(s cluster.State) []heard {
+	own := make(map[cluster.NodeID]cluster.SlotSet)
+	for _, m := range s.Masters() {
+		own[m.ID] = m.Slots()
+	}
+	var odd []heard
+	for _, witness := range s.Members {
+		for _, n := range witness.View.Nodes {
+			if !n.Slots.Empty() && !n.Slots.Equal(own[n.ID]) {
+				odd = append(odd, heard{witness, n})
+			}
+		}
+	}
+	return odd
 }
 
 // healEpochs gives masters that share a config epoch epochs of their own.

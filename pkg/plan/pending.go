@@ -9,7 +9,7 @@ import (
 // How long servers get for what they do by themselves, in ms.
 const (
 	judging  = 10_000 // to call a node failed, beyond the node timeout
-	electing = 5_000  // to promote a replica of it, and for others to follow that
+	electing = 5_000  // to promote a replica of it, and to hear of such things
 )
 
 // Pending says what servers may be about to mend by themselves, and for how many
@@ -33,7 +33,24 @@ func Pending(s cluster.State) (what string, patience int64) {
 	if lost := orphans(s); lost != nil {
 		return fmt.Sprintf("%s to find another master", lost[0].Addr), electing
 	}
+	if m, late := unheard(s); late {
+		return fmt.Sprintf("all to hear what %s owns", m.Addr), electing
+	}
 	return "", 0
+}
+
+// unheard is a master whose slots somebody sees with another node, by an older
+// claim: the news is on its way. One that imports a slot hears no news of it.
+func unheard(s cluster.State) (cluster.Member, bool) {
+	odd := hearsay(s)
+	for _, m := range s.Masters() {
+		for _, h := range odd {
+			if !h.over(m).Empty() && h.owner.Epoch < m.View.Self().Epoch && clash(s, m).Empty() {
+				return m, true
+			}
+		}
+	}
+	return cluster.Member{}, false
 }
 
 func nodeTimeout(s cluster.State) int64 {

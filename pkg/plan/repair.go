@@ -57,6 +57,7 @@ func Repair(s cluster.State, o HealOptions) (Plan, []Undecided) {
 		p, more := stage(s, o)
 		left = told(left, more)
 		if len(p.Steps) > 0 {
+			p.Warnings = append(p.Warnings, unformed(s, p)...)
 			return p, left
 		}
 	}
@@ -73,6 +74,16 @@ func stranded(s cluster.State) (Undecided, bool) {
 		Code: health.Uncovered, Slots: cluster.AllSlots(),
 		Text: fmt.Sprintf("%s knows nobody and owns nothing: trib create forms a cluster, trib add-node takes it into one; name another node of the cluster if there is one", s.Members[0].Addr),
 	}, true
+}
+
+// unformed warns where slots are given away in a cluster without any key: whoever
+// forms it may have been stopped.
+func unformed(s cluster.State, p Plan) []string {
+	claims := slices.ContainsFunc(p.Steps, func(step Step) bool { return step.Action == ClaimSlots })
+	if !claims || slices.ContainsFunc(s.Members, func(m cluster.Member) bool { return !m.Reachable() || m.Keys() > 0 }) {
+		return nil
+	}
+	return []string{"no node has a key: a trib create that was interrupted is finished by the same command instead, with all its nodes"}
 }
 
 // told adds what a later stage leaves to what earlier ones do, without slots
