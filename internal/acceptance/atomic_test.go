@@ -88,7 +88,7 @@ func TestAtomicInterrupted(t *testing.T) {
 	}
 	soonWhole(t, h.Lab).exactly(t, h.before, nil, "")
 	h.treasure.intact(t)
-	trib(t, "status", h.to.Addr()).exit(t, 0).prints(t, "moving slots 0-99 .* has cancelled", "No slot is open")
+	trib(t, "status", h.to.Addr()).exit(t, 0).prints(t, "moving slots 0-99 .* came to nothing .cancelled", "No slot is open")
 	trib(t, "check", h.to.Addr()).done(t)
 }
 

@@ -134,7 +134,7 @@ func DescribeJob(j cluster.Job, s cluster.State) string {
 
 // DescribeFailure says which slots servers did not move, and why.
 func DescribeFailure(j cluster.Job, s cluster.State) string {
-	return fmt.Sprintf("moving slots %s from %s to %s has %s: %s; they are where they were",
+	return fmt.Sprintf("moving slots %s from %s to %s came to nothing (%s: %s); they are where they were",
 		j.Slots, name(s, j.From), name(s, j.To), j.State, cmp.Or(j.Message, "no reason given"))
 }
 
