@@ -118,6 +118,13 @@ func (a *atomic) insist(ctx context.Context, slots cluster.SlotSet) error {
 		if err == nil || ctx.Err() != nil {
 			return err
 		}
+		if errors.Is(err, errBusy) && time.Since(begun) < jobLimit {
+			attempt--
+			if err := sleep(ctx, slowestGlance); err != nil {
+				return err
+			}
+			continue
+		}
 		var failed *JobError
 		tired := attempt >= jobAttempts
 		switch {
