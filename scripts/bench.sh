@@ -36,11 +36,11 @@ report() { # name, file of trib's seconds, file of redis-cli's
 }
 
 up() { # nodes
-  $trib lab up "$lab" --masters "$1" --replicas 0 --no-create --server "$bin/redis-server" >/dev/null
+  $trib lab up "$lab" --masters "$1" --replicas 0 --no-create --server "$(echo "$bin"/*-server)" >/dev/null
   mapfile -t nodes < <($trib lab status "$lab" -o json | grep -o '127\.0\.0\.1:[0-9]*' | sort -u)
 }
 down() { $trib lab down "$lab" --remove >/dev/null; }
-on() { local node=$1; shift; "$bin/redis-cli" -h "${node%:*}" -p "${node##*:}" "$@"; }
+on() { local node=$1; shift; "$(echo "$bin"/*-cli)" -h "${node%:*}" -p "${node##*:}" "$@"; }
 
 create() { # name, nodes
   : >"$work/t"; : >"$work/c"
@@ -195,6 +195,28 @@ fixes() { # name, masters, how they are broken
   report "$1" "$work/t" "$work/c"
 }
 
+# atomic moves slots by the servers themselves, on Valkey 9.1: beside valkey-cli's
+# own option for that, and beside the classic move; then from three masters to
+# three empty ones at the same time.
+atomic() {
+  local bin=.servers/valkey-9.1/bin words; stock() { "$bin/valkey-cli" --cluster "$@"; }
+  local -A lines=([trib atomic]="$trib|--method atomic" [trib classic]="$trib|--method classic" [valkey-cli]="stock|--cluster-use-atomic-slot-migration")
+  for _ in $(seq "$reps"); do
+    for one in "trib atomic" "trib classic" "valkey-cli"; do
+      fresh 3 loaded; mapfile -t words < <(filled "${by_flags[@]}")
+      [ "$one" != valkey-cli ] || mapfile -t words < <(filled "${by_cluster_flags[@]}")
+      timed ${lines[$one]%%|*} "${words[@]}" ${lines[$one]#*|} >>"$work/$one"
+      kept; down
+    done
+    fresh 6 loaded; mapfile -t words < <(filled rebalance SEED --use-empty-masters --yes --method atomic)
+    timed $trib "${words[@]}" >>"$work/trib in pairs"
+    kept; down
+  done
+  for one in "trib atomic" "trib classic" "valkey-cli" "trib in pairs"; do
+    printf '  %-14s %7.3f s   (%s)\n' "$one" "$(median <"$work/$one")" "$(xargs printf '%.2f ' <"$work/$one")"
+  done
+}
+
 memory() {
   fresh 3 loaded
   local words; mapfile -t words < <(filled "${by_flags[@]}")
@@ -230,7 +252,7 @@ check100() {
 }
 
 "$bin/redis-cli" --version
-for what in "${@:-create6 create30 create100 check100 reshard rebalance4 rebalance6 empty fix_empty fix_open under_load orders import memory}"; do
+for what in "${@:-create6 create30 create100 check100 reshard rebalance4 rebalance6 empty fix_empty fix_open under_load orders import atomic memory}"; do
   for one in $what; do
     case $one in
       create6) create "create --wait=joined of 6 nodes" 6 ;;
@@ -246,6 +268,7 @@ for what in "${@:-create6 create30 create100 check100 reshard rebalance4 rebalan
       under_load) echo "reshard 4096 slots with 250,000 keys under 2,000 ops/s"; under_load ;;
       orders) echo "clients that hammer the moving slots, by --finalise"; orders ;;
       import) import "import of 1M keys" ;;
+      atomic) printf '4096 slots with 250,000 keys on Valkey 9.1, and 8192 with 500,000 in pairs\n'; atomic ;;
       memory) memory ;;
       *) echo "bench.sh: no benchmark $one" >&2; exit 2 ;;
     esac

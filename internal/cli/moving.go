@@ -18,6 +18,7 @@ type moveOptions struct {
 	timeout      time.Duration
 	waitReplicas int
 	maxBlock     time.Duration
+	maxPause     time.Duration
 	maxKeys      int
 	maxBytes     int64
 	big          move.Policy
@@ -41,6 +42,7 @@ func (o *moveOptions) addFlags(f *pflag.FlagSet) {
 	f.Var(span{&o.timeout, time.Millisecond}, "timeout", "of one MIGRATE (default 5s, or a third of the node timeout)")
 	f.Var(number{&o.waitReplicas, 0, 1000}, "wait-replicas", "replicas of the target that must have each batch, where it has so many")
 	f.Var(span{&o.maxBlock, time.Millisecond}, "max-block", "how long one MIGRATE should block the nodes at most (default 10ms)")
+	f.Var(span{&o.maxPause, time.Millisecond}, "max-pause", "how long clients wait at most when servers hand slots over (default 100ms)")
 	f.Var(number{&o.maxKeys, 1, 1e9}, "max-keys/s", "most keys to move in a second, over all nodes")
 	f.Var(size{&o.maxBytes}, "max-bytes/s", "most memory to move in a second, over all nodes, such as 20M")
 	f.Var(choice[move.Policy]{&o.big, []string{"warn", "skip", "move"}}, "big-keys", "what to do about big keys")
@@ -101,7 +103,7 @@ func (o *moveOptions) consistent() error {
 
 func (o *moveOptions) engine() move.Options {
 	m := move.Options{
-		Batch: o.pipeline, Timeout: o.timeout, MaxBlock: o.maxBlock, WaitReplicas: o.waitReplicas, Finalise: o.finalise,
+		Batch: o.pipeline, Timeout: o.timeout, MaxBlock: o.maxBlock, MaxPause: o.maxPause, WaitReplicas: o.waitReplicas, Finalise: o.finalise,
 		Big:    move.BigKeys{Policy: o.big, Bytes: o.bigBytes, Members: int64(o.bigMembers)},
 		Decide: o.conflict.decide(),
 	}

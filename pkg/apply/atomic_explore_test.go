@@ -13,6 +13,7 @@ import (
 	"github.com/trib-dev/trib/pkg/apply"
 	"github.com/trib-dev/trib/pkg/cluster"
 	"github.com/trib-dev/trib/pkg/move"
+	"github.com/trib-dev/trib/pkg/observe"
 	"github.com/trib-dev/trib/pkg/plan"
 )
 
@@ -217,4 +218,29 @@ func (tr *trial) dialect() cluster.Dialect {
 		return cluster.MigrateSlots
 	}
 	return cluster.Migration
+}
+
+// TestAtomicFromTwo: two sources give slots to one target at the same time, which
+// in one of the dialects takes one job after the other.
+func TestAtomicFromTwo(t *testing.T) {
+	eachDialect(t, func(t *testing.T, tr *trial) {
+		d := tr.c.Dialer()
+		s, err := observe.Cluster(t.Context(), d, tr.seed())
+		if err != nil {
+			t.Fatal(err)
+		}
+		last := tr.nodes[2].Slots().Ranges()[0].First
+		third := cluster.SlotsOf(last, last+1, last+2)
+		p, err := plan.Reshard(s, plan.ReshardOptions{To: tr.nodes[1].ID(), Named: cluster.SlotsOf(0, 1, 2).Union(third)})
+		if err != nil || len(p.Steps) != 2 {
+			t.Fatal(p.Steps, err)
+		}
+		if err := apply.Run(t.Context(), p, tr.options(d)); err != nil {
+			t.Error(err)
+		}
+		tr.sound(t, movedSlots)
+		if !third.Minus(tr.nodes[1].Slots()).Empty() {
+			t.Errorf("the target has %s", tr.nodes[1].Slots())
+		}
+	})
 }

@@ -65,23 +65,37 @@ type atomic struct {
 	all     cluster.SlotSet // of the whole move
 }
 
-// jobs divides slots into those of one job each. The counts only decide that; a
-// source that cannot be asked now is asked again by the jobs.
+// jobs divides slots into those of one job each, about equally. The counts only
+// decide that; a source that cannot be asked now is asked again by the jobs.
 func (c *classic) jobs(ctx context.Context, slots cluster.SlotSet) []cluster.SlotSet {
 	counts, _ := c.count(ctx, slots)
+	return divide(slots, counts, c.o.MaxPause)
+}
+
+func divide(slots cluster.SlotSet, counts map[int]int64, limit time.Duration) []cluster.SlotSet {
+	if slots.Empty() {
+		return nil
+	}
+	pause := func(slot int) time.Duration { return pausePerSlot + time.Duration(counts[slot])*pausePerKey }
+	total := time.Duration(0)
+	for slot := range slots.All() {
+		total += pause(slot)
+	}
+	share := total / ((total + limit - 1) / limit)
 	var jobs []cluster.SlotSet
 	var job []int
-	weight := time.Duration(0)
+	sum := time.Duration(0)
 	for slot := range slots.All() {
-		w := pausePerSlot + time.Duration(counts[slot])*pausePerKey
-		if len(job) > 0 && weight+w > c.o.MaxPause {
-			jobs = append(jobs, cluster.SlotsOf(job...))
-			job, weight = nil, 0
-		}
 		job = append(job, slot)
-		weight += w
+		if sum += pause(slot); sum >= share {
+			jobs = append(jobs, cluster.SlotsOf(job...))
+			job, sum = nil, 0
+		}
 	}
-	return append(jobs, cluster.SlotsOf(job...))
+	if job != nil {
+		jobs = append(jobs, cluster.SlotsOf(job...))
+	}
+	return jobs
 }
 
 func (a *atomic) run(ctx context.Context, jobs []cluster.SlotSet) error {
@@ -103,6 +117,13 @@ func (a *atomic) insist(ctx context.Context, slots cluster.SlotSet) error {
 		err := a.attempt(ctx, slots)
 		if err == nil || ctx.Err() != nil {
 			return err
+		}
+		if errors.Is(err, errBusy) && time.Since(begun) < jobLimit {
+			attempt--
+			if err := sleep(ctx, slowestGlance); err != nil {
+				return err
+			}
+			continue
 		}
 		var failed *JobError
 		tired := attempt >= jobAttempts

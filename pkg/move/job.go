@@ -2,6 +2,7 @@ package move
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -10,6 +11,9 @@ import (
 	"github.com/trib-dev/trib/pkg/cluster"
 	"github.com/trib-dev/trib/pkg/driver"
 )
+
+// errBusy is a node that takes one job at a time, and has one.
+var errBusy = errors.New("one job at a time")
 
 // told is the end that is given the orders, and that is asked about them.
 func (a *atomic) told() *end {
@@ -52,8 +56,8 @@ func (a *atomic) obtain(ctx context.Context, slots cluster.SlotSet) (cluster.Job
 	if job, found, err := a.adopt(known, slots); found || err != nil {
 		return job, err
 	}
-	if busy := a.busy(known); busy != "" {
-		return cluster.Job{}, fmt.Errorf("%w: %s", errLookAgain, busy)
+	if err := a.busy(known); err != nil {
+		return cluster.Job{}, err
 	}
 	if ctx.Err() != nil {
 		return cluster.Job{}, context.Cause(ctx)
@@ -76,17 +80,14 @@ func (a *atomic) adopt(known []cluster.Job, slots cluster.SlotSet) (cluster.Job,
 	return cluster.Job{}, false, nil
 }
 
-// busy is why a target of the Redis dialect takes no further job now.
-func (a *atomic) busy(known []cluster.Job) string {
-	if a.dialect != cluster.Migration {
-		return ""
-	}
+// busy says that a target of the Redis dialect takes no further job now.
+func (a *atomic) busy(known []cluster.Job) error {
 	for _, j := range known {
-		if j.Stage() == cluster.JobRunning {
-			return fmt.Sprintf("%s moves slots %s, and one job at a time", a.told().addr, j.Slots)
+		if a.dialect == cluster.Migration && j.Stage() == cluster.JobRunning {
+			return fmt.Errorf("%w: %s moves slots %s", errBusy, a.told().addr, j.Slots)
 		}
 	}
-	return ""
+	return nil
 }
 
 // begin gives the order and finds the job that came of it: one that was not
@@ -117,8 +118,8 @@ func (a *atomic) begin(ctx context.Context, slots cluster.SlotSet, known []clust
 
 // refused is an order that was not taken. A busy node is asked again.
 func (a *atomic) refused(slots cluster.SlotSet, err error) error {
-	if driver.Mentions(err, "task is already in progress") || driver.Mentions(err, "already migrating") {
-		return fmt.Errorf("%w: %s: %w", errLookAgain, a.told().addr, err)
+	if driver.Mentions(err, "task is already in progress") {
+		return fmt.Errorf("%w: %s: %w", errBusy, a.told().addr, err)
 	}
 	return &JobError{Slots: slots, From: a.src.addr, To: a.dst.addr, Reason: err.Error()}
 }
@@ -223,6 +224,9 @@ func (a *atomic) failed(ctx context.Context, job cluster.Job) error {
 		}
 	}
 	e.Reason = strings.TrimSpace(e.Reason)
+	if strings.Contains(e.Reason, "lost writes") {
+		a.report(Progress{Notice: fmt.Sprintf("slots %s from %s to %s: %s", job.Slots, a.src.addr, a.dst.addr, e.Reason)})
+	}
 	e.Final = strings.Contains(e.Reason, "OOM")
 	if a.dialect == cluster.Migration {
 		if err := a.cancel(job, nil); err != nil {

@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -129,6 +130,29 @@ func DescribeJob(j cluster.Job, s cluster.State) string {
 		text += ": " + j.Message
 	}
 	return text + ")"
+}
+
+// DescribeFailure says which slots servers did not move, and why.
+func DescribeFailure(j cluster.Job, s cluster.State) string {
+	return fmt.Sprintf("moving slots %s from %s to %s came to nothing (%s: %s); they are where they were",
+		j.Slots, name(s, j.From), name(s, j.To), j.State, cmp.Or(j.Message, "no reason given"))
+}
+
+// GivenUp are the jobs that came to nothing and were the last for their slots,
+// which are still where they were.
+func GivenUp(s cluster.State) []cluster.Job {
+	var given []cluster.Job
+	for _, m := range s.Members {
+		var later cluster.SlotSet
+		for _, j := range m.Jobs {
+			failed := j.Stage() == cluster.JobFailed || j.Stage() == cluster.JobCancelled
+			if failed && j.From == m.ID && j.Export && j.Slots.Intersect(later).Empty() && j.Slots.Minus(m.Slots()).Empty() {
+				given = append(given, j)
+			}
+			later = later.Union(j.Slots)
+		}
+	}
+	return given
 }
 
 // disturbs reports whether a step would get in the way of a job.
