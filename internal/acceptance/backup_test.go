@@ -2,9 +2,11 @@ package acceptance
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -64,6 +66,7 @@ func TestBackup(t *testing.T) {
 			trib(t, "backup", seed, dir).exit(t, 1).complains(t, "is not empty")
 			unlocked(t, c.Lab)
 
+			outgrown(t, seed)
 			spared := t.TempDir()
 			r := trib(t, "backup", seed, spared, "--from-replicas", "--parallel", "1", "-o", "json").done(t)
 			for _, m := range c.Replicas {
@@ -72,6 +75,21 @@ func TestBackup(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// outgrown lets no file grow beyond a few KiB, as a full disk does.
+func outgrown(t testing.TB, seed string) {
+	t.Helper()
+	dir := filepath.Join(t.TempDir(), "b")
+	cmd := exec.Command("/bin/sh", "-c", `ulimit -f 8; exec "$0" "$@"`, os.Args[0], "backup", seed, dir)
+	cmd.Env = []string{asTool + "="}
+	out, err := cmd.CombinedOutput()
+	if cmd.ProcessState.ExitCode() != 1 || !strings.Contains(string(out), "file too large") {
+		t.Errorf("%v\n%s", err, out)
+	}
+	if _, err := os.Stat(dir); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("it left something: %v", err)
 	}
 }
 

@@ -1,6 +1,7 @@
 package acceptance
 
 import (
+	"encoding/json"
 	"fmt"
 	"os"
 	"os/exec"
@@ -8,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/trib-dev/trib/internal/lab/labtest"
 )
@@ -360,7 +363,7 @@ func TestRestoreRefused(t *testing.T) {
 // and a password.
 func TestRestoreFromRedisCli(t *testing.T) {
 	t.Parallel()
-	source := labtest.Form(t, labtest.Start(t, labtest.Options{Nodes: 3}), 3, 0)
+	source := labtest.Form(t, labtest.Start(t, labtest.Options{Nodes: 4}), 3, 1)
 	hoard(t, source, true)
 	want := contents(t, source, 1)
 	delete(want, "0 brief")
@@ -369,6 +372,11 @@ func TestRestoreFromRedisCli(t *testing.T) {
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
+	own := filepath.Join(t.TempDir(), "b")
+	trib(t, "backup", source.Masters[0].Addr(), own).done(t)
+	if diff := cmp.Diff(nodesIn(t, dir), nodesIn(t, own)); diff != "" {
+		t.Errorf("nodes.json, redis-cli's - and trib's +:\n%s", diff)
+	}
 	ca := labtest.NewAuthority(t, "127.0.0.1")
 	c := labtest.Form(t, labtest.Start(t, labtest.Options{Nodes: 2, Password: canary, TLS: ca}), 2, 0)
 	h := how{env: append(matrix.env, "TRIB_PASSWORD="+canary)}
@@ -376,4 +384,22 @@ func TestRestoreFromRedisCli(t *testing.T) {
 		"--tls", "--cacert", ca.File, "--cert", ca.Certificate, "--key", ca.Key)
 	secretive(t, r.done(t, `"complete": true`, fmt.Sprintf(`"copied": %d`, len(want))))
 	same(t, want, contents(t, c, 1))
+}
+
+// nodesIn are the nodes that a backup describes, by their names.
+func nodesIn(t testing.TB, dir string) map[any]map[string]any {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(dir, "nodes.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var nodes []map[string]any
+	if err := json.Unmarshal(text, &nodes); err != nil {
+		t.Fatal(err)
+	}
+	all := make(map[any]map[string]any)
+	for _, n := range nodes {
+		all[n["name"]] = n
+	}
+	return all
 }

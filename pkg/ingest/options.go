@@ -24,6 +24,7 @@ type Options struct {
 	Match     string // pattern of keys; empty for all
 	Type      string // of values; empty for all
 
+	Flat    bool // bring all databases into database 0
 	Move    bool // delete at the source what has arrived
 	Replace bool // overwrite what the cluster has under the same names
 	Through bool // never let the source speak to the targets itself
@@ -91,6 +92,9 @@ func (o Options) wants(db int) bool {
 // keepsDatabases reports whether every master has every database that is wanted:
 // then each key keeps the number of its own. Otherwise all come into database 0.
 func (o Options) keepsDatabases() bool {
+	if o.Flat {
+		return false
+	}
 	for _, m := range o.Cluster.Masters() {
 		has := make(map[int]bool)
 		for _, db := range m.Databases {
