@@ -135,7 +135,7 @@ func (app *App) fix(ctx context.Context, a access, s cluster.State, o *fixOption
 		p.Warnings = append(p.Warnings, u.String())
 	}
 	if len(p.Steps) == 0 {
-		return app.fixNothing(o, p, left, s)
+		return app.fixNothing(o, p, left, s, command)
 	}
 	c := o.change(a, p, s)
 	c.command = command
@@ -160,7 +160,7 @@ func (app *App) begunGathering(o journalOptions, s cluster.State) []plan.Step {
 }
 
 // fixNothing judges a cluster in which nothing is to be repaired.
-func (app *App) fixNothing(o *fixOptions, p plan.Plan, left []plan.Undecided, s cluster.State) error {
+func (app *App) fixNothing(o *fixOptions, p plan.Plan, left []plan.Undecided, s cluster.State, command string) error {
 	if left != nil {
 		app.Terminal.Text(func(page *ui.Page) {
 			page.Line("*** Nothing can be repaired as it is:")
@@ -168,9 +168,9 @@ func (app *App) fixNothing(o *fixOptions, p plan.Plan, left []plan.Undecided, s 
 				page.Line("[WARNING] %s", w)
 			}
 		})
-		return errors.Join(undecided(left), app.Terminal.Result(ui.Outcome{Schema: ui.Schema, Command: "fix", Plan: p}))
+		return errors.Join(undecided(left), app.Terminal.Result(ui.Outcome{Schema: ui.Schema, Command: command, Plan: p}))
 	}
-	if err := app.nothing("fix", "fix", p); err != nil {
+	if err := app.nothing(command, command, p); err != nil {
 		return err
 	}
 	return judge(ui.NewCheck(o.seed.addr.String(), s, health.Check(s)), false)
