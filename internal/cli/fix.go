@@ -142,7 +142,7 @@ func (app *App) begunGathering(o journalOptions, s cluster.State) []plan.Step {
 }
 
 // fixNothing judges a cluster in which nothing is to be repaired.
-func (app *App) fixNothing(o *fixOptions, p plan.Plan, left []plan.Undecided, s cluster.State) error {
+func (app *App) fixNothing(o *fixOptions, p plan.Plan, left []plan.Undecided, s cluster.State, command string) error {
 	if undecided(left) != nil {
 		app.Terminal.Text(func(page *ui.Page) {
 			page.Line("*** Nothing can be repaired as it is:")
@@ -150,9 +150,9 @@ func (app *App) fixNothing(o *fixOptions, p plan.Plan, left []plan.Undecided, s 
 				page.Line("[WARNING] %s", w)
 			}
 		})
-		return errors.Join(undecided(left), app.Terminal.Result(ui.Outcome{Schema: ui.Schema, Command: "fix", Plan: p}))
+		return errors.Join(undecided(left), app.Terminal.Result(ui.Outcome{Schema: ui.Schema, Command: command, Plan: p}))
 	}
-	if err := app.nothing("fix", "fix", p); err != nil {
+	if err := app.nothing(command, command, p); err != nil {
 		return err
 	}
 	return judge(ui.NewCheck(o.seed.addr.String(), s, health.Check(s)), false)

@@ -45,7 +45,7 @@ func (app *App) repair(ctx context.Context, a access, o *fixOptions, command str
 		case err != nil:
 			return r.stopped(p, err)
 		case len(p.Steps) == 0 && r.done == nil:
-			return app.fixNothing(o, p, left, s)
+			return app.fixNothing(o, p, left, s, command)
 		case len(p.Steps) == 0 || slices.Contains(r.made, p.Fingerprint):
 			return r.finish(ctx, p, left)
 		}

@@ -424,7 +424,7 @@ func stake(from, home cluster.Member, slots cluster.SlotSet) string {
 	case !known:
 		return text + ": keys that the owner lacks may have been deleted there since"
 	case lone == 0:
-		return text + " and has the same keys"
+		return text + " and has keys of these names"
 	}
 	return text + fmt.Sprintf(" and lacks %d: these may have been deleted there since", lone)
 }
@@ -449,12 +449,13 @@ func (h *healer) losses() []string {
 		from, _ := h.s.Get(ends[0])
 		home, _ := h.s.Get(ends[1])
 		keys, lone, known := strays(from, cluster.SlotsOf(h.foreign[ForeignDiscard][ends]...))
+		most := ""
 		if !known {
-			lone = keys
+			lone, most = keys, "up to "
 		}
 		if lone > 0 {
-			texts = append(texts, fmt.Sprintf("%s on %s will be lost for good%s: %s does not have them",
-				count(int(lone), "key"), from.Addr, map[bool]string{false: " at most"}[known], home.Addr))
+			texts = append(texts, fmt.Sprintf("%s%s on %s will be lost for good: %s does not have them",
+				most, count(int(lone), "key"), from.Addr, home.Addr))
 		}
 	}
 	return texts
