@@ -1,9 +1,14 @@
 package acceptance
 
 import (
+	"errors"
+	"net"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
+	"github.com/trib-dev/trib/internal/lab"
 	"github.com/trib-dev/trib/internal/lab/labtest"
 )
 
@@ -69,4 +74,71 @@ func TestTLSIsVerified(t *testing.T) {
 
 	plain := labtest.Start(t, labtest.Options{Nodes: 1}).Addrs()[0]
 	trib(t, "info", plain, "--tls", "--insecure").exit(t, 7).complains(t, "^hint: .*port for TLS")
+}
+
+// TestBothPorts: servers have a port for TLS and one without, and speak to each
+// other over one kind. trib uses the other kind: keys move to the ports that the
+// nodes need. Redis 7.0 tells nobody its ports for TLS where the bus is plain.
+func TestBothPorts(t *testing.T) {
+	for _, name := range []string{"redis-7.0", "redis-8.0", "valkey-9.1"} {
+		for _, bus := range []string{"yes", "no"} {
+			if name == "redis-7.0" && bus == "no" {
+				continue
+			}
+			t.Run(name+"/tls-cluster "+bus, func(t *testing.T) {
+				t.Parallel()
+				ca := labtest.NewAuthority(t, "127.0.0.1")
+				o := labtest.Options{Server: name, Nodes: 3}
+				other, flags := "port", []string(nil)
+				if bus == "yes" {
+					o.TLS = ca
+				} else {
+					o.Config = []string{"tls-ca-cert-file " + ca.File, "tls-cert-file " + ca.Certificate, "tls-key-file " + ca.Key}
+					other, flags = "tls-port", []string{"--tls", "--cacert", ca.File, "--cert", ca.Certificate, "--key", ca.Key}
+				}
+				l := labtest.Start(t, o)
+				var addrs []string
+				for _, n := range l.Nodes() {
+					port := freePort(t)
+					listenToo(t, n, other+" "+port)
+					addrs = append(addrs, "127.0.0.1:"+port)
+				}
+				with := func(args ...string) result { return trib(t, append(args, flags...)...) }
+				with(append([]string{"create", "--yes"}, addrs...)...).done(t)
+				h := bury(t, l)
+				before := look(t, l)
+				with("reshard", addrs[0], "--from", addrs[1], "--to", addrs[2], "--slots", "20", "--yes").done(t, `^\[OK\] Moved 20 slots`)
+				if got := whole(t, l).gained(before, l.Nodes()[2].Addr()); got != 20 {
+					t.Errorf("%d slots moved", got)
+				}
+				with("check", addrs[1]).done(t)
+				h.intact(t)
+			})
+		}
+	}
+}
+
+// freePort is one that nobody listens on now.
+func freePort(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	_, port, _ := net.SplitHostPort(l.Addr().String())
+	return port
+}
+
+// listenToo starts a server again with another port.
+func listenToo(t *testing.T, n *lab.Node, line string) {
+	t.Helper()
+	f, err := os.OpenFile(filepath.Join(n.Dir(), "server.conf"), os.O_APPEND|os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = f.WriteString(line + "\n")
+	if err := errors.Join(err, f.Close(), n.Restart(t.Context())); err != nil {
+		t.Fatal(err)
+	}
 }

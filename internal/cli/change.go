@@ -201,6 +201,13 @@ func (app *App) apply(ctx context.Context, c change) (ui.Outcome, error) {
 	}
 	c.apply.Move.Username = c.access.credentials.User
 	c.apply.Move.Password = c.access.credentials.Password.Reveal()
+	if movesKeys(c.plan) {
+		if err := app.sameEncryption(ctx, c.access, c.state); err != nil {
+			taker.end(err)
+			return ui.Outcome{}, err
+		}
+		c.apply.Move.Ports = app.known.ports
+	}
 	app.next.Store(&c.resume)
 	c.apply.Observer = func(e apply.Event) {
 		if e.Kind == apply.StepBegun {
@@ -215,6 +222,11 @@ func (app *App) apply(ctx context.Context, c change) (ui.Outcome, error) {
 	err = c.explain(err, c.plan.Cost.Slots-outcome.Slots, taker.journal != nil)
 	taker.end(err)
 	return outcome, err
+}
+
+// movesKeys reports whether nodes send keys to each other in a plan.
+func movesKeys(p plan.Plan) bool {
+	return slices.ContainsFunc(p.Steps, func(s plan.Step) bool { return s.Action == plan.MoveSlots || s.Action == plan.GatherKeys })
 }
 
 // explain adds how to go on after a run that stopped part-way. What it had not

@@ -263,13 +263,14 @@ func clings(s cluster.State, f health.Finding) bool {
 	return f.Code == health.Disagreement && f.Slots.Minus(importing).Empty()
 }
 
-// sameEncryption refuses to move keys where trib speaks TLS and the nodes among
-// each other do not, or the other way round. Nodes announce the port of the kind
-// that they are asked over; MIGRATE connects as tls-cluster says, to that port,
-// and blocks its source until it gives up.
+// sameEncryption finds out to which ports keys move. Nodes announce the port of
+// the kind that they are asked over; MIGRATE connects as tls-cluster says, to
+// whatever port it is given, and blocks its source until it gives up. Where trib
+// speaks TLS and the nodes among each other do not, or the other way round, the
+// nodes are asked for their other ports, and it is refused if they do not say.
 func (app *App) sameEncryption(ctx context.Context, a access, s cluster.State) error {
 	masters := s.Masters()
-	if len(masters) == 0 {
+	if len(masters) == 0 || app.known.ports != nil {
 		return nil
 	}
 	conn, err := a.reader().Dial(ctx, masters[0].Addr, "")
@@ -277,18 +278,33 @@ func (app *App) sameEncryption(ctx context.Context, a access, s cluster.State) e
 		return err
 	}
 	defer conn.Close()
-	reply, err := driver.Call(ctx, conn, "CONFIG", "GET", "tls-cluster")
+	setting, err := driver.Call(ctx, conn, "CONFIG", "GET", "tls-cluster")
 	switch {
 	case ctx.Err() != nil:
 		return context.Cause(ctx)
 	case driver.IsTransport(err):
 		return err
 	}
+	app.known.ports = make(map[cluster.NodeID]int)
 	// Servers without TLS do not know the setting, and some forbid the question.
-	pair, _ := reply.Strings()
+	pair, _ := setting.Strings()
 	if len(pair) != 2 || (pair[1] == "yes") == a.encrypted {
 		return nil
 	}
+	shards, err := driver.Call(ctx, conn, "CLUSTER", "SHARDS")
+	if driver.IsTransport(err) {
+		return err
+	}
+	ports := cluster.PortsIn(shards.Value, pair[1] == "yes")
+	for _, m := range masters {
+		if app.known.ports[m.ID] = ports[m.ID]; ports[m.ID] == 0 {
+			return otherEncryption(a)
+		}
+	}
+	return nil
+}
+
+func otherEncryption(a access) error {
 	if a.encrypted {
 		return &hintError{&unfitError{[]string{"keys move from node to node without TLS (tls-cluster no), and not to the ports that trib uses"}}, "name a port without TLS, and leave --tls away"}
 	}

@@ -19,8 +19,9 @@ import (
 type known struct {
 	context   *config.Context // nil without one
 	addresses driver.AddressMap
-	proven    bool   // the cluster is the one that the context means
-	detour    string // what to do about nodes that announce addresses which are not reached
+	ports     map[cluster.NodeID]int // for MIGRATE, where they are not those that nodes announce to trib; nil before they were asked for
+	proven    bool                   // the cluster is the one that the context means
+	detour    string                 // what to do about nodes that announce addresses which are not reached
 }
 
 // contexts reads the configuration file.

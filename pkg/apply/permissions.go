@@ -29,9 +29,9 @@ var taken = map[plan.Action][]driver.Command{
 
 // Commands that a step takes in other cases or at another node.
 var (
-	takenBefore7  = driver.Cmd("CLUSTER", "ADDSLOTS", "0")
-	takenAtGiver  = driver.Cmd("FUNCTION", "DUMP")
-	takenToVerify = driver.Cmd("CLUSTER", "COUNTKEYSINSLOT", "0")
+	takenBefore7  = []driver.Command{{"CLUSTER", "ADDSLOTS", "0"}}
+	takenAtGiver  = []driver.Command{{"FUNCTION", "DUMP"}}
+	takenToVerify = []driver.Command{{"CLUSTER", "COUNTKEYSINSLOT", "0"}}
 )
 
 // Taken are the commands that a step of this action takes, at any node.
@@ -41,9 +41,9 @@ func Taken(action plan.Action) []driver.Command {
 		source, target := move.Taken()
 		return append(source, target...)
 	case plan.AssignSlots:
-		return append(slices.Clone(taken[action]), takenBefore7)
+		return slices.Concat(taken[action], takenBefore7)
 	case plan.CopyFunctions:
-		return append(slices.Clone(taken[action]), takenAtGiver)
+		return slices.Concat(taken[action], takenAtGiver)
 	}
 	return slices.Clone(taken[action])
 }
@@ -54,7 +54,7 @@ func (r *runner) deniedSteps(ctx context.Context, s cluster.State, todo []int) (
 	needs := make(map[cluster.NodeID][]driver.Command)
 	for _, n := range r.p.Nodes {
 		if m, _ := s.Get(n.ID); m.Reachable() {
-			needs[n.ID] = []driver.Command{takenToVerify}
+			needs[n.ID] = takenToVerify[:1:1]
 		}
 	}
 	for _, i := range todo {
@@ -110,9 +110,9 @@ func (r *runner) actors(step plan.Step, s cluster.State) []cluster.NodeID {
 func takenAt(step plan.Step, m cluster.Member) []driver.Command {
 	switch {
 	case step.Action == plan.AssignSlots && !m.Features.AddSlotsRange:
-		return []driver.Command{takenBefore7}
+		return takenBefore7
 	case step.Action == plan.CopyFunctions && m.ID == step.From:
-		return []driver.Command{takenAtGiver}
+		return takenAtGiver
 	}
 	return taken[step.Action]
 }

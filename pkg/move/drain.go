@@ -1,6 +1,7 @@
 package move
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -221,7 +222,7 @@ func (m *mover) targetAsSeen() (host, port string, err error) {
 	if !ok || !n.Addr.Known() {
 		return "", "", fmt.Errorf("%s does not know the address of %s", m.src.addr, m.dst.addr)
 	}
-	return n.Addr.Host, strconv.Itoa(n.Addr.Port), nil
+	return n.Addr.Host, strconv.Itoa(cmp.Or(m.o.Ports[m.dst.id], n.Addr.Port)), nil
 }
 
 func (m *mover) migrateCommand(host, port string, b batch, replace bool) driver.Command {

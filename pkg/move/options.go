@@ -25,6 +25,10 @@ type Options struct {
 	// Abort, once closed, leaves a cancelled move no time to close its slots.
 	Abort <-chan struct{}
 
+	// Ports are where sources reach targets, where that is not the port that they
+	// announce to whoever moves the slots: servers have one for TLS and one without.
+	Ports map[cluster.NodeID]int
+
 	// Credentials that the source presents to the target.
 	Username string
 	Password string
