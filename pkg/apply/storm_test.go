@@ -27,7 +27,7 @@ import (
 var (
 	minutes = flag.Int("minutes", 0, "explore further storms for so many minutes; see make explore")
 	seed    = flag.Int("seed", 1, "the first storm")
-	storms  = flag.Int("storms", 60, "how many storms to explore at least")
+	storms  = flag.Int("storms", 40, "how many storms to explore at least")
 )
 
 // enoughWrites bounds what users write in one storm.

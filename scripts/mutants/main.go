@@ -77,9 +77,9 @@ func stages() []stage {
 		{"move", ".", nil, quick},
 		{"plan", "Heal", nil, quick},
 		{"apply", "^(TestUndisturbed|TestInterrupted|TestRestartedWithOldData|TestHeal|TestHealTwoClaimants)$", nil, quick},
-		{"apply", "^TestEveryFault$/^redis_7.0$", []string{"-coarse=12"}, long},
-		{"apply", "^TestEveryFault$/^redis_7.0_strictly$", []string{"-coarse=3"}, long},
 		{"apply", "^TestStorms$", []string{"-storms=25"}, long},
+		{"apply", "^TestEveryFault$/^redis_7.0$", []string{"-coarse=17"}, long},
+		{"apply", "^TestEveryFault$/^redis_7.0_strictly$/^tool$", []string{"-coarse=6"}, long},
 	}
 }
 
