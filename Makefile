@@ -13,7 +13,7 @@ TIMES    ?= 3
 # Version and commit come from git, where it answers.
 STAMP    := $(shell git status >/dev/null 2>&1 && echo auto || echo false)
 
-.PHONY: build test chaos chaos-guards stock-compare prove race lint bench demo fuzz servers capture docs cross release clean
+.PHONY: build test chaos chaos-guards stock-compare prove race lint explore differential mutants bench demo fuzz servers capture docs cross release clean
 
 build: ## bin/trib
 	CGO_ENABLED=0 $(GO) build -buildvcs=$(STAMP) -trimpath -ldflags '-s -w' -o bin/trib ./cmd/trib
@@ -52,6 +52,15 @@ fuzz: ## every fuzz target for FUZZTIME
 			echo "$$pkg $$target"; $(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) $$pkg; \
 		done; \
 	done
+
+explore: ## several faults in one simulated run, by seed, for MINUTES
+	$(GO) test -timeout 0 -count=1 ./pkg/apply -run TestStorms -v -minutes=$(MINUTES) -seed=$(SEED)
+
+differential: servers ## random scripts on the simulator and on real servers, for MINUTES
+	$(GO) test -timeout 0 -count=1 ./internal/sim -run TestDifferential -v -minutes=$(MINUTES) -seed=$(SEED)
+
+mutants: ## which mutants of the mover and the repair nobody notices; goes on where it stopped
+	$(GO) run ./scripts/mutants -minutes $(MINUTES)
 
 bench: build servers ## trib beside redis-cli 7.0, in one run
 	scripts/bench.sh

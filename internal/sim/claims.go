@@ -30,6 +30,7 @@ func (n *Node) applyClaims(p *peer, epoch uint64, claims *slotBits) (changed boo
 		lost = lost || old == mine
 		n.retarget(s, old, p)
 		n.bind(s, p)
+		delete(n.unclaimed, s) // only SETSLOT makes a 7.0 remember
 		changed = true
 	}
 	n.afterLoss(p, mine, lost, dirty)

@@ -23,9 +23,9 @@ type rules struct {
 	// claimer, whatever its epoch.
 	unclaimed bool
 
-	// Redis 7.0 only: a node goes on believing that of a slot when it has a new
-	// owner, even when that is the node itself. Its own claim then yields to lower
-	// epochs until the process ends.
+	// Redis 7.0 only: a node goes on believing that of a slot when it is told of a
+	// new owner, even when that is the node itself. Its own claim then yields to a
+	// lower epoch.
 	neverForgets bool
 
 	// Redis 7.2: a node that was told to forget another passes that on for as long

@@ -27,7 +27,7 @@ import (
 var (
 	minutes = flag.Int("minutes", 0, "explore further storms for so many minutes; see make explore")
 	seed    = flag.Int("seed", 1, "the first storm")
-	storms  = flag.Int("storms", 60, "how many storms to explore at least")
+	storms  = flag.Int("storms", 40, "how many storms to explore at least")
 )
 
 // enoughWrites bounds what users write in one storm.
@@ -81,10 +81,12 @@ func newStorm(seed int, seen map[uint64]bool) *storm {
 	s.work = []string{"reshard", "reshard", "drain", "fix"}[r.IntN(4)]
 	ways := []move.Options{oneLane, oneLane, twoLanes, strict}
 	s.trial = newTrial(sim.Options{Server: servers[s.server], Seed: seed, PartialCoverage: r.IntN(2) == 0}, ways[r.IntN(len(ways))])
-	at := 0
+	at, kinds, apart := 0, blowKinds(), 45
+	if r.IntN(2) == 0 { // kills, and kills of what resumes
+		kinds, apart = kinds[:2], 30
+	}
 	for range 1 + r.IntN(4) {
-		at += 1 + r.IntN(45)
-		kinds := blowKinds()
+		at += 1 + r.IntN(apart)
 		s.blows = append(s.blows, blow{at, kinds[r.IntN(len(kinds))], r.IntN(6), time.Duration(r.IntN(6000)) * time.Millisecond})
 	}
 	return s

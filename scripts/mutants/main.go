@@ -25,7 +25,10 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 )
 
 type options struct {
@@ -33,6 +36,7 @@ type options struct {
 	minutes    int
 	list       bool
 	only       int
+	workers    int
 }
 
 func main() {
@@ -41,6 +45,7 @@ func main() {
 	flag.StringVar(&o.files, "files", strings.Join(core(), ","), "source files, separated by commas")
 	flag.IntVar(&o.minutes, "minutes", 20, "stop after so many")
 	flag.BoolVar(&o.list, "list", false, "show the mutants and run none")
+	flag.IntVar(&o.workers, "workers", 2, "mutants tried at the same time")
 	flag.IntVar(&o.only, "only", -1, "run this one, and show what the tests say")
 	flag.Parse()
 	if err := run(o); err != nil {
@@ -72,9 +77,9 @@ func stages() []stage {
 		{"move", ".", nil, quick},
 		{"plan", "Heal", nil, quick},
 		{"apply", "^(TestUndisturbed|TestInterrupted|TestRestartedWithOldData|TestHeal|TestHealTwoClaimants)$", nil, quick},
-		{"apply", "^TestStorms$", []string{"-storms=40"}, long},
-		{"apply", "^TestEveryFault$/^redis_7.0$", []string{"-coarse=5"}, long},
-		{"apply", "^TestEveryFault$/^redis_7.0_strictly$", []string{"-coarse=2"}, long},
+		{"apply", "^TestStorms$", []string{"-storms=25"}, long},
+		{"apply", "^TestEveryFault$/^redis_7.0$", []string{"-coarse=17"}, long},
+		{"apply", "^TestEveryFault$/^redis_7.0_strictly$/^tool$", []string{"-coarse=6"}, long},
 	}
 }
 
@@ -92,7 +97,7 @@ func run(o options) error {
 	if err := w.healthy(); err != nil {
 		return err
 	}
-	w.tryAll(time.Now().Add(time.Duration(o.minutes) * time.Minute))
+	w.tryAll(time.Now().Add(time.Duration(o.minutes)*time.Minute), o.workers)
 	w.summary()
 	return nil
 }
@@ -103,7 +108,9 @@ type work struct {
 	mutants []mutant
 	hashes  map[string]string // of source files, by base name
 	replace map[string]string // the overlay
-	known   map[string]verdict
+
+	mu    sync.Mutex // guards known, and the file of results
+	known map[string]verdict
 }
 
 // verdict is what became of a mutant.
@@ -241,8 +248,8 @@ func (w *work) healthy() error {
 func (w *work) test(s stage, number int) (out []byte, noticed, seen bool) {
 	ctx, cancel := context.WithTimeout(context.Background(), s.limit)
 	defer cancel()
-	mark := filepath.Join(w.dir, "seen")
-	os.Remove(mark)
+	mark := filepath.Join(w.dir, fmt.Sprintf("seen-%d", number))
+	defer os.Remove(mark)
 	args := append([]string{"-test.run", s.tests, "-test.failfast"}, s.args...)
 	cmd := exec.CommandContext(ctx, w.binary(s.binary), args...)
 	cmd.Dir = filepath.Join("pkg", s.binary)
@@ -253,25 +260,30 @@ func (w *work) test(s stage, number int) (out []byte, noticed, seen bool) {
 }
 
 // tryAll tries the mutants that nothing is known of, until the time is up.
-func (w *work) tryAll(end time.Time) {
-	order := slices.Clone(w.mutants)
+func (w *work) tryAll(end time.Time, workers int) {
+	order := slices.DeleteFunc(slices.Clone(w.mutants), func(m mutant) bool {
+		v, ok := w.known[m.String()]
+		return ok && v.Hash == w.hashes[m.File]
+	})
 	slices.SortFunc(order, func(a, b mutant) int { return cmp.Compare(lot(a), lot(b)) })
+	var group errgroup.Group
+	group.SetLimit(workers)
 	for i, m := range order {
-		if v, ok := w.known[m.String()]; ok && v.Hash == w.hashes[m.File] {
-			continue
-		}
 		if time.Now().After(end) {
-			fmt.Printf("the time is up at mutant %d of %d; run it again to go on\n", i, len(w.mutants))
-			return
+			fmt.Printf("the time is up with %d mutants left; run it again to go on\n", len(order)-i)
+			break
 		}
-		w.judge(m)
+		group.Go(func() error { return w.judge(m) })
+	}
+	if err := group.Wait(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
 	}
 }
 
 // lot decides the order, so that a run that is cut short is a fair sample.
 func lot(m mutant) string { return fmt.Sprintf("%x", sha256.Sum256([]byte(m.String()))) }
 
-func (w *work) judge(m mutant) {
+func (w *work) judge(m mutant) error {
 	v := verdict{Mutant: m.String(), Hash: w.hashes[m.File], Unseen: true}
 	for _, s := range stages() {
 		_, noticed, seen := w.test(s, m.Number)
@@ -281,17 +293,21 @@ func (w *work) judge(m mutant) {
 			break
 		}
 	}
+	return w.keep(m, v)
+}
+
+func (w *work) keep(m mutant, v verdict) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	w.known[v.Mutant] = v
 	if v.By == "" {
-		fmt.Printf("survived: %d %s:%d %s\n", m.Number, m.File, m.Line, m)
+		fmt.Printf("survived: %d %s:%d %s (reached: %v)\n", m.Number, m.File, m.Line, m, !v.Unseen)
 	}
 	f, err := os.OpenFile(w.results(), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return
+		return err
 	}
-	defer f.Close()
-	json.NewEncoder(f).Encode(v)
+	return errors.Join(json.NewEncoder(f).Encode(v), f.Close())
 }
 
 // show runs one mutant and says what the tests say.
