@@ -219,7 +219,7 @@ func (st *stand) repair() string {
 
 // reshard moves slot 0 to another master.
 func (st *stand) reshard(ctx context.Context, to int) *exec.Cmd {
-	return st.tool(ctx, "reshard", []string{"--from", st.ids[0], "--to", st.ids[to], "--slots", "1", "--pipeline", "4"},
+	return st.tool(ctx, "reshard", []string{"--from", st.ids[0], "--to", st.ids[to], "--slots", "1", "--method", "classic", "--pipeline", "4"},
 		[]string{"--cluster-from", st.ids[0], "--cluster-to", st.ids[to], "--cluster-slots", "1", "--cluster-pipeline", "4"})
 }
 
