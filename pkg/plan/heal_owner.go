@@ -132,11 +132,11 @@ func verdictOn(s cluster.State, owner cluster.Member) verdictOnOwner {
 func (v verdictOnOwner) String() string {
 	var parts []string
 	for _, said := range []struct {
-		by   int
-		what string
-	}{{v.failed, "call it failed"}, {v.suspect, "suspect it"}, {v.fine, "see nothing wrong with it"}} {
+		by               int
+		verb, verbs, how string
+	}{{v.failed, "calls", "call", "it failed"}, {v.suspect, "suspects", "suspect", "it"}, {v.fine, "sees", "see", "nothing wrong with it"}} {
 		if said.by > 0 {
-			parts = append(parts, fmt.Sprintf("%s %s", count(said.by, "node"), said.what))
+			parts = append(parts, fmt.Sprintf("%s %s %s", count(said.by, "node"), plural(said.by, said.verb, said.verbs), said.how))
 		}
 	}
 	return strings.Join(parts, ", ")
