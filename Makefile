@@ -6,10 +6,14 @@ GOFUMPT  := mvdan.cc/gofumpt@v0.12.0
 GORELEASER := github.com/goreleaser/goreleaser/v2@v2.17.0
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 FUZZTIME ?= 20s
+MINUTES  ?= 30
+SEED     ?= 1
+SERVER   ?= redis-7.0,valkey-9.1
+TIMES    ?= 3
 # Version and commit come from git, where it answers.
 STAMP    := $(shell git status >/dev/null 2>&1 && echo auto || echo false)
 
-.PHONY: build test prove race lint bench demo fuzz servers capture docs cross release clean
+.PHONY: build test chaos chaos-guards stock-compare prove race lint bench demo fuzz servers capture docs cross release clean
 
 build: ## bin/trib
 	CGO_ENABLED=0 $(GO) build -buildvcs=$(STAMP) -trimpath -ldflags '-s -w' -o bin/trib ./cmd/trib
@@ -19,10 +23,20 @@ test: servers lint ## everything that proves the project, on real servers
 	$(GO) test -timeout 15m ./...
 
 prove: servers ## the long form: every kill point, longer fuzzing, the race detector
-	$(GO) test -timeout 60m -count=1 ./internal/chaos -run 'TestKillEverywhere|TestKillMembers' -v -every=1
-	$(GO) test -timeout 60m -count=1 ./pkg/apply -run TestEveryFault -v -every=1
+	$(GO) test -timeout 60m -count=1 ./internal/chaos -run 'TestKillEverywhere|TestKillMembers|TestKillFix' -v -every=1
+	$(GO) test -timeout 60m -count=1 ./pkg/apply -run 'TestEveryFault|TestHealKilled' -v -every=1
 	$(MAKE) race
 	$(MAKE) fuzz FUZZTIME=2m
+
+# What fails is kept in .chaos: logs, nodes.conf, data, journals, the story of the trial.
+chaos: servers ## MINUTES of faults by lot (SEED) on real servers (SERVER), with writers
+	$(GO) test -timeout 0 -count=1 ./internal/chaos -run '^TestChaos$$' -v -minutes=$(MINUTES) -seed=$(SEED) -servers=$(SERVER) -evidence=$(CURDIR)/.chaos
+
+chaos-guards: servers ## chaos must notice a mover without its guards
+	$(GO) test -timeout 30m -count=1 ./internal/chaos -run '^TestChaosGuards$$' -v -guards
+
+stock-compare: servers ## the same accidents before trib, redis-cli and valkey-cli, TIMES each, and a table
+	$(GO) test -timeout 0 -count=1 ./internal/chaos -run '^TestStockCompare$$' -stock=$(TIMES)
 
 race: servers ## the tests under the race detector
 	$(GO) test -race -timeout 40m ./...

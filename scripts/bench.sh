@@ -36,11 +36,11 @@ report() { # name, file of trib's seconds, file of redis-cli's
 }
 
 up() { # nodes
-  $trib lab up "$lab" --masters "$1" --replicas 0 --no-create --server "$bin/redis-server" >/dev/null
+  $trib lab up "$lab" --masters "$1" --replicas 0 --no-create --server "$(echo "$bin"/*-server)" >/dev/null
   mapfile -t nodes < <($trib lab status "$lab" -o json | grep -o '127\.0\.0\.1:[0-9]*' | sort -u)
 }
 down() { $trib lab down "$lab" --remove >/dev/null; }
-on() { local node=$1; shift; "$bin/redis-cli" -h "${node%:*}" -p "${node##*:}" "$@"; }
+on() { local node=$1; shift; "$(echo "$bin"/*-cli)" -h "${node%:*}" -p "${node##*:}" "$@"; }
 
 create() { # name, nodes
   : >"$work/t"; : >"$work/c"
@@ -150,6 +150,73 @@ import() {
   report "$1" "$work/t" "$work/c"
 }
 
+# wrecked starts a cluster of so many masters with 40,000 keys and breaks it.
+wrecked() { # masters, how
+  up "$1"
+  $trib create "${nodes[@]}" --yes >/dev/null
+  for node in "${nodes[@]}"; do
+    seq 40000 | awk '{printf "SET key:%d %0100d\r\n", $1, 0}' | on "$node" --pipe >/dev/null 2>&1 || true
+  done
+  before=$(total)
+  "$2"
+}
+
+# without_owner takes the first third of the slots away from their master, with
+# the keys: what is left is empty.
+without_owner() {
+  on "${nodes[0]}" flushall >/dev/null
+  before=$(total)
+  for node in "${nodes[@]}"; do on "$node" cluster delslotsrange 0 5460 >/dev/null; done
+}
+
+# half_open opens a thousand slots, each towards one of the other masters.
+half_open() {
+  local ids=() n=${#nodes[@]} slot from to
+  for node in "${nodes[@]}"; do ids+=("$(on "$node" cluster myid)"); done
+  for slot in $(seq 0 16 15999); do
+    from=$((slot * n / 16384)); to=$(((from + 1 + slot / 16 % (n - 1)) % n))
+    echo "cluster setslot $slot importing ${ids[from]}" >>"$work/open.$to"
+    echo "cluster setslot $slot migrating ${ids[to]}" >>"$work/open.$from"
+  done
+  for i in $(seq 0 $((n - 1))); do on "${nodes[i]}" <"$work/open.$i" >/dev/null; done
+  rm "$work"/open.*
+}
+
+# fixes lets both tools repair clusters that were broken alike.
+fixes() { # name, masters, how they are broken
+  : >"$work/t"; : >"$work/c"
+  for _ in $(seq "$reps"); do
+    wrecked "$2" "$3"
+    timed $trib fix "${nodes[0]}" --yes >>"$work/t"
+    kept; down; wrecked "$2" "$3"
+    timed sh -c "yes yes | '$bin/redis-cli' --cluster fix '${nodes[0]}'" >>"$work/c"
+    kept; down
+  done
+  report "$1" "$work/t" "$work/c"
+}
+
+# atomic moves slots by the servers themselves, on Valkey 9.1: beside valkey-cli's
+# own option for that, and beside the classic move; then from three masters to
+# three empty ones at the same time.
+atomic() {
+  local bin=.servers/valkey-9.1/bin words; stock() { "$bin/valkey-cli" --cluster "$@"; }
+  local -A lines=([trib atomic]="$trib|--method atomic" [trib classic]="$trib|--method classic" [valkey-cli]="stock|--cluster-use-atomic-slot-migration")
+  for _ in $(seq "$reps"); do
+    for one in "trib atomic" "trib classic" "valkey-cli"; do
+      fresh 3 loaded; mapfile -t words < <(filled "${by_flags[@]}")
+      [ "$one" != valkey-cli ] || mapfile -t words < <(filled "${by_cluster_flags[@]}")
+      timed ${lines[$one]%%|*} "${words[@]}" ${lines[$one]#*|} >>"$work/$one"
+      kept; down
+    done
+    fresh 6 loaded; mapfile -t words < <(filled rebalance SEED --use-empty-masters --yes --method atomic)
+    timed $trib "${words[@]}" >>"$work/trib in pairs"
+    kept; down
+  done
+  for one in "trib atomic" "trib classic" "valkey-cli" "trib in pairs"; do
+    printf '  %-14s %7.3f s   (%s)\n' "$one" "$(median <"$work/$one")" "$(xargs printf '%.2f ' <"$work/$one")"
+  done
+}
+
 memory() {
   fresh 3 loaded
   local words; mapfile -t words < <(filled "${by_flags[@]}")
@@ -185,7 +252,7 @@ check100() {
 }
 
 "$bin/redis-cli" --version
-for what in "${@:-create6 create30 create100 check100 reshard rebalance4 rebalance6 empty under_load orders import memory}"; do
+for what in "${@:-create6 create30 create100 check100 reshard rebalance4 rebalance6 empty fix_empty fix_open under_load orders import atomic memory}"; do
   for one in $what; do
     case $one in
       create6) create "create --wait=joined of 6 nodes" 6 ;;
@@ -196,9 +263,12 @@ for what in "${@:-create6 create30 create100 check100 reshard rebalance4 rebalan
       rebalance4) beside "rebalance from 3 to 4 masters, 1M keys" 4 loaded rebalance SEED --use-empty-masters --yes -- "${evenly[@]}" ;;
       rebalance6) beside "rebalance from 3 to 6 masters, 1M keys" 6 loaded rebalance SEED --use-empty-masters --yes -- "${evenly[@]}" ;;
       empty) beside "reshard 4096 empty slots" 3 "" "${by_flags[@]}" -- "${by_cluster_flags[@]}" ;;
+      fix_empty) fixes "fix of 5,461 empty slots without owner" 3 without_owner ;;
+      fix_open) fixes "fix of 1,000 open slots of 10 masters" 10 half_open ;;
       under_load) echo "reshard 4096 slots with 250,000 keys under 2,000 ops/s"; under_load ;;
       orders) echo "clients that hammer the moving slots, by --finalise"; orders ;;
       import) import "import of 1M keys" ;;
+      atomic) printf '4096 slots with 250,000 keys on Valkey 9.1, and 8192 with 500,000 in pairs\n'; atomic ;;
       memory) memory ;;
       *) echo "bench.sh: no benchmark $one" >&2; exit 2 ;;
     esac

@@ -44,7 +44,7 @@ func TestDatabases(t *testing.T) {
 	each(m[0], func(command, reply string) { written[command] = reply }, get)
 
 	reshard(t, l, m[0], m[1], 80)
-	reshard(t, l, m[0], m[1], 20)
+	trib(t, "reshard", m[0].Addr(), "--from", m[0].self.id, "--to", m[1].self.id, "--slots", "20", "--method", "classic", "--yes").done(t)
 	each(m[1], func(command, reply string) {
 		if reply != written[command] {
 			t.Errorf("%s: %q, want %q", command, reply, written[command])

@@ -46,7 +46,7 @@ func TestReshardKilledAnywhere(t *testing.T) {
 func killReshard(t *testing.T, c *labtest.Cluster, h *treasure, fuse *chaos.Fuse) {
 	before := look(t, c.Lab)
 	from, to := before.masters()[0], before.masters()[1]
-	args := []string{"reshard", c.Masters[2].Addr(), "--from", from.self.id, "--to", to.self.id, "--slots", "2", "--pipeline", "2", "--yes"}
+	args := []string{"reshard", c.Masters[2].Addr(), "--from", from.self.id, "--to", to.self.id, "--slots", "2", "--pipeline", "2", "--method", "classic", "--yes"}
 	first := how{fuse: fuse}.run(t, args...)
 	if last := fuse.At == reshardCommands && fuse.Phase == chaos.Replied; !first.killed && !last {
 		t.Fatalf("it was not killed: %v", first)
@@ -83,7 +83,7 @@ func TestKilledAndAgain(t *testing.T) {
 			h := bury(t, c.Lab)
 			before := look(t, c.Lab)
 			m := before.masters()
-			args := []string{"reshard", m[2].Addr(), "--from", m[0].self.id, "--to", m[1].self.id, "--slots", "700", "--pipeline", "10", "--yes"}
+			args := []string{"reshard", m[2].Addr(), "--from", m[0].self.id, "--to", m[1].self.id, "--slots", "700", "--pipeline", "10", "--method", "classic", "--yes"}
 			for _, gain := range []int{1, 40, 140} {
 				r := how{}.start(t, args...)
 				r.awaitGain(t, c.Lab, before, m[1], gain)

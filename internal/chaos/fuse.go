@@ -27,10 +27,12 @@ const (
 func Phases() []Phase { return []Phase{Before, Sent, Replied} }
 
 // Fuse counts the commands that change something, over all connections that it
-// dials, and blows at one of them.
+// dials, and blows at one of them. Where Blow returns, everything goes on as if
+// nothing had been.
 type Fuse struct {
 	At    int // 1 for the first; 0 never blows
 	Phase Phase
+	Only  string // counts only commands of this name; empty for all that change something
 	Blow  func()
 
 	mu    sync.Mutex
@@ -67,6 +69,7 @@ func (c *fusedConn) Write(p []byte) (int, error) {
 	c.fuse.mu.Lock()
 	defer c.fuse.mu.Unlock()
 	if c.fuse.lit {
+		c.fuse.lit = false
 		c.fuse.Blow()
 	}
 	c.held = append(c.held, p...)
@@ -76,13 +79,18 @@ func (c *fusedConn) Write(p []byte) (int, error) {
 		if size == 0 {
 			break
 		}
-		if hit := c.fuse.counts(cmd); hit {
-			c.burn(out, c.held[:size])
-		}
-		out = append(out, c.held[:size]...)
+		whole := c.held[:size]
 		c.held = c.held[size:]
+		if !c.fuse.counts(cmd) {
+			out = append(out, whole...)
+			continue
+		}
+		if err := c.burn(out, whole); err != nil {
+			return 0, err
+		}
+		out = nil
 	}
-	if _, err := c.Conn.Write(out); err != nil {
+	if err := c.pass(out); err != nil {
 		return 0, err
 	}
 	return len(p), nil
@@ -90,22 +98,37 @@ func (c *fusedConn) Write(p []byte) (int, error) {
 
 // burn blows the fuse around a command; in the last phase it is only lit, and
 // what follows in the same write is let through.
-func (c *fusedConn) burn(earlier, hit []byte) {
-	switch c.fuse.Phase {
-	case Before:
-		c.Conn.Write(earlier)
+func (c *fusedConn) burn(earlier, hit []byte) error {
+	if err := c.pass(earlier); err != nil {
+		return err
+	}
+	if c.fuse.Phase == Before {
 		c.fuse.Blow()
+	}
+	if err := c.pass(hit); err != nil {
+		return err
+	}
+	switch c.fuse.Phase {
 	case Sent:
-		c.Conn.Write(slices.Concat(earlier, hit))
 		c.fuse.Blow()
 	case Replied:
 		c.fuse.lit = true
 	}
+	return nil
+}
+
+func (c *fusedConn) pass(data []byte) error {
+	if len(data) == 0 {
+		return nil
+	}
+	_, err := c.Conn.Write(data)
+	return err
 }
 
 // counts counts a command and reports whether it is the one.
 func (f *Fuse) counts(cmd driver.Command) bool {
-	if name := cmd.Name(); !driver.Mutates(cmd) || name == "HELLO" || name == "AUTH" {
+	name := cmd.Name()
+	if !driver.Mutates(cmd) || name == "HELLO" || name == "AUTH" || f.Only != "" && name != f.Only {
 		return false
 	}
 	f.count++
@@ -142,14 +165,15 @@ func header(data []byte, kind byte) (n, size int, ok bool) {
 }
 
 // Setting is a fuse as an environment variable carries it to the process.
-func (f *Fuse) Setting() string { return fmt.Sprintf("%d:%s", f.At, f.Phase) }
+func (f *Fuse) Setting() string { return fmt.Sprintf("%d:%s:%s", f.At, f.Phase, f.Only) }
 
 // ParseFuse reads a Setting.
 func ParseFuse(s string) (*Fuse, error) {
-	at, phase, _ := strings.Cut(s, ":")
+	at, rest, _ := strings.Cut(s, ":")
+	phase, only, _ := strings.Cut(rest, ":")
 	n, err := strconv.Atoi(at)
 	if err != nil || !slices.Contains(Phases(), Phase(phase)) {
 		return nil, fmt.Errorf("fuse %q", s)
 	}
-	return &Fuse{At: n, Phase: Phase(phase)}, nil
+	return &Fuse{At: n, Phase: Phase(phase), Only: only}, nil
 }

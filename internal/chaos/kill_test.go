@@ -41,9 +41,9 @@ func tool(setting string) int {
 	if err != nil {
 		panic(err)
 	}
-	fuse.Blow = func() {
-		syscall.Kill(os.Getpid(), syscall.SIGKILL)
-		select {}
+	fuse.Blow = killMyself
+	if os.Getenv(stopping) != "" {
+		fuse.Blow = askParent
 	}
 	app := cli.System(os.Stdin, os.Stdout, os.Stderr, os.Getenv)
 	app.NewDialer = func(config.Connection) driver.Dialer {

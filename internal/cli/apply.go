@@ -28,7 +28,7 @@ func (o *planOptions) complete(args []string) (err error) {
 	if o.file, err = fileOf(args); err != nil {
 		return err
 	}
-	return o.validate()
+	return errors.Join(o.validate(), o.consistent())
 }
 
 func (o *planOptions) addFlags(cmd *cobra.Command) {

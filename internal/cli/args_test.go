@@ -50,6 +50,8 @@ func parsers(app *App, got *any) []*cobra.Command {
 		newDrainCmd(app, func(_ context.Context, o *drainOptions) error { *got = *o; return errSeen }),
 		newImportCmd(app, func(_ context.Context, o *importOptions) error { *got = *o; return errSeen }),
 		newSetTimeoutCmd(app, func(_ context.Context, o *setTimeoutOptions) error { *got = *o; return errSeen }),
+		newBackupCmd(app, func(_ context.Context, o *backupOptions) error { *got = *o; return errSeen }),
+		newRestoreCmd(app, func(_ context.Context, o *restoreOptions) error { *got = *o; return errSeen }),
 		newFixCmd(app, func(_ context.Context, o *fixOptions) error { *got = *o; return errSeen }),
 		newResumeCmd(app, func(_ context.Context, o *resumeOptions) error { *got = *o; return errSeen }),
 	}
@@ -108,6 +110,18 @@ func TestImportSpellings(t *testing.T) {
 	}
 	if o := parse(t, "import", "h:1", "--from", "i:2", "--from-db", "0").(importOptions); len(o.databases()) != 1 {
 		t.Errorf("--from-db 0 is %v", o.databases())
+	}
+	for _, line := range [][]string{
+		{"backup", "h:1", "dir"},
+		{"--cluster", "backup", "h:1", "dir"},
+		{"--cluster-yes", "backup", "--cluster-timeout", "9", "h", "1", "dir"},
+	} {
+		if o := parse(t, line...).(backupOptions); o.seed.addr.String() != "h:1" || o.dir != "dir" {
+			t.Errorf("%v: %+v", line, o)
+		}
+	}
+	if o := parse(t, "restore", "dir", "h", "1", "--cluster-replace").(restoreOptions); o.seed.addr.String() != "h:1" || o.dir != "dir" || !o.replace {
+		t.Errorf("restore: %+v", o)
 	}
 	if o := parse(t, "--cluster", "set-timeout", "h", "1", "5000").(setTimeoutOptions); o.seed.addr.String() != "h:1" || o.timeout != 5000 {
 		t.Errorf("set-timeout: %+v", o)
@@ -206,7 +220,7 @@ func TestRebalanceSpellings(t *testing.T) {
 		{"--cluster-weight=a=1", "[::1]:7000=2.5", "--cluster-threshold=5", "--cluster-use-empty-primaries", "--cluster", "rebalance", "h:1", "--simulate", "--pipeline=7", "--timeout=60s"},
 		{"rebalance", "--weight", "a=1", "--weight", "[::1]:7000=2.5", "--threshold", "5.0", "--use-empty-masters", "--simulate", "--replace", "--timeout", "60000", "--pipeline", "7", "h:1"},
 	} {
-		if diff := cmp.Diff(want, parse(t, line...), cmp.AllowUnexported(rebalanceOptions{}, changeOptions{}, journalOptions{}, moveOptions{}, seed{}, weight{})); diff != "" {
+		if diff := cmp.Diff(want, parse(t, line...), cmp.AllowUnexported(rebalanceOptions{}, changeOptions{}, journalOptions{}, moveOptions{}, conflictOptions{}, decisions{}, seed{}, weight{})); diff != "" {
 			t.Errorf("%v (-want +got):\n%s", line, diff)
 		}
 	}

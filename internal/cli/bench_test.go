@@ -24,6 +24,7 @@ type bench struct {
 	traits  ui.Traits
 	prompt  prompt.Prompter
 	signals chan os.Signal
+	real    bool // commands reach real nodes, not dialer
 
 	credentials []config.Credentials // that dialers were asked for with
 	connections []config.Connection
@@ -49,6 +50,9 @@ func (b *bench) app() *App {
 		NewDialer: func(c config.Connection) driver.Dialer {
 			b.credentials = append(b.credentials, c.Credentials)
 			b.connections = append(b.connections, c)
+			if b.real {
+				return dialReal(c)
+			}
 			return b.dialer
 		},
 		Now:    time.Now,

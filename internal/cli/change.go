@@ -74,6 +74,7 @@ type change struct {
 	after  func(ui.Check, *ui.Page) // how to show what was verified
 	ignore health.Code              // a finding that is expected afterwards
 	resume string                   // what finishes a run that stopped part-way
+	staged bool                     // more may follow, and is verified with it
 	again  string                   // and what moves the slots that it had not begun, with their number
 }
 
@@ -89,16 +90,19 @@ func (app *App) deliver(ctx context.Context, c change) error {
 // carryOut brings a change to its end. There is an outcome unless it stopped
 // before that; there may be one together with an error.
 func (app *App) carryOut(ctx context.Context, c change) (*ui.Outcome, error) {
-	app.Terminal.Text(c.show)
+	app.Terminal.Text(c.text)
 	if err := app.savePlan(c); err != nil {
 		return nil, err
 	}
-	outcome := ui.Outcome{Schema: ui.Schema, Command: c.command, Plan: c.plan}
-	switch {
-	case c.done():
+	outcome := ui.Outcome{Schema: ui.Schema, Command: c.command, Plan: c.plan, Movers: c.movers()}
+	if c.done() {
 		app.Terminal.Text(func(p *ui.Page) { p.Line("[OK] Everything in this plan is done already.") })
 		return app.verify(ctx, c, outcome)
-	case c.options.dryRun:
+	}
+	if refusal := c.left().Unmovable(c.state, c.apply.Movers); refusal != nil {
+		return nil, refusal
+	}
+	if c.options.dryRun {
 		outcome.DryRun = true
 		return &outcome, app.rehearse(ctx, c)
 	}
@@ -109,7 +113,11 @@ func (app *App) carryOut(ctx context.Context, c change) (*ui.Outcome, error) {
 	if err != nil {
 		return nil, err
 	}
+	outcome.Movers = c.movers()
 	app.Terminal.Text(outcome.Summary)
+	if c.staged {
+		return &outcome, nil
+	}
 	// What is done is verified even if a signal came in its last moment.
 	return app.verify(context.WithoutCancel(ctx), c, outcome)
 }
@@ -122,6 +130,27 @@ func (app *App) rehearse(ctx context.Context, c change) error {
 	}
 	app.Terminal.Text(func(p *ui.Page) { p.Line("[OK] Dry run: nothing was changed.") })
 	return nil
+}
+
+// text shows the plan, and how its slots move.
+func (c change) text(p *ui.Page) {
+	c.show(p)
+	ui.Movers{Plan: c.plan, State: c.state, Movers: c.movers()}.Text(p)
+}
+
+// movers are those of what is left to move.
+func (c change) movers() []plan.Mover { return c.left().Movers(c.state, c.apply.Movers) }
+
+// left is what of the plan is not done.
+func (c change) left() plan.Plan {
+	left := c.plan
+	left.Steps = nil
+	for _, step := range c.plan.Steps {
+		if status, _ := c.plan.Status(step, c.state); status != plan.Done {
+			left.Steps = append(left.Steps, step)
+		}
+	}
+	return left
 }
 
 func (c change) done() bool {
@@ -140,7 +169,7 @@ func (app *App) confirm(ctx context.Context, c change) error {
 		return nil
 	}
 	if app.Terminal.Format != ui.Table && app.Terminal.Traits().ErrTTY {
-		app.Terminal.Say(c.show)
+		app.Terminal.Say(c.text)
 	}
 	yes, err := app.Prompter.Confirm(ctx, c.question)
 	switch {
@@ -203,9 +232,10 @@ func movesKeys(p plan.Plan) bool {
 // explain adds how to go on after a run that stopped part-way. What it had not
 // begun is in the journal, where there is one.
 func (c change) explain(err error, left int, journaled bool) error {
+	conflict, differ := errors.AsType[*move.ConflictError](err)
 	switch {
-	case exitCode(err) == exitConflict:
-		return &hintError{err, "compare the two values, delete the wrong one on its node, then: " + c.resume}
+	case differ:
+		return &hintError{err, conflictHint(conflict, c.plan.Nodes[0].Addr.String(), c.resume)}
 	case is[*move.BigKeysError](err) && is[*apply.PartialError](err) && c.again != "" && left > 0:
 		return &hintError{err, "with --big-keys move, which blocks both nodes for so long, " + fmt.Sprintf(c.again, left)}
 	case is[*move.BigKeysError](err):

@@ -239,7 +239,8 @@ func (app *App) observeSettled(ctx context.Context, a access, seeds ...cluster.A
 		blocking := health.Blocking(health.Check(s))
 		lasting := slices.ContainsFunc(blocking, func(f health.Finding) bool { return !health.MayPass(f) || clings(s, f) })
 		if len(blocking) == 0 || lasting || app.Now().After(deadline) {
-			return s, nil
+			observe.ForMoves(ctx, a.reader(), s)
+			return s, context.Cause(ctx)
 		}
 		select {
 		case <-ctx.Done():
@@ -335,6 +336,15 @@ func (r redacting) Dial(ctx context.Context, addr cluster.Addr, name string) (dr
 		return nil, r.clean(addr, err)
 	}
 	return redactingConn{c, addr, r}, nil
+}
+
+// Snapshot receives one through the next dialer.
+func (r redacting) Snapshot(ctx context.Context, addr cluster.Addr, name string, o driver.SnapshotOptions, w io.Writer) error {
+	err := driver.Snapshot(ctx, r.next, addr, name, o, w)
+	if err != nil {
+		err = r.clean(addr, err)
+	}
+	return err
 }
 
 // clean keeps an error's class and loses its chain where that holds the secret.

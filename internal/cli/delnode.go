@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 
 	"github.com/spf13/cobra"
 
@@ -66,7 +67,7 @@ func (o *delNodeOptions) complete(args []string) error {
 	if o.to != nil && !o.drain {
 		return usage("--to says where slots go: give --drain, too")
 	}
-	return o.validate()
+	return errors.Join(o.validate(), o.consistent())
 }
 
 func (app *App) runDelNode(ctx context.Context, o *delNodeOptions) error {

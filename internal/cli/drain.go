@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"slices"
 
 	"github.com/spf13/cobra"
@@ -56,7 +57,7 @@ func (o *drainOptions) complete(args []string) (err error) {
 	if slices.Contains(o.to, o.node) {
 		return usage("--to names the node %s that is to be drained", o.node)
 	}
-	return o.validate()
+	return errors.Join(o.validate(), o.consistent())
 }
 
 // seedAndNode reads a seed, of one word or two, and the name of a node.
@@ -94,7 +95,7 @@ func (app *App) runDrain(ctx context.Context, o *drainOptions) error {
 	if err != nil {
 		return err
 	}
-	if err := app.estimate(ctx, a, s, &p); err != nil {
+	if err := app.estimate(ctx, a, s, &p, o.movers()); err != nil {
 		return err
 	}
 	return app.deliver(ctx, change{

@@ -47,7 +47,7 @@ func meaning(code int) string {
 	case exitPartial:
 		return "stopped part-way, resumable as hinted; or some nodes of a call failed"
 	case exitConflict:
-		return "a key has two differing values; somebody has to decide"
+		return "a key has two values, or its owner lacks it; somebody has to decide"
 	case exitNoSeed:
 		return "no named node could be reached, or it refused the credentials"
 	case exitInterrupted:
@@ -127,6 +127,8 @@ func exitCode(err error) int {
 		return callCode(err)
 	case is[*ingest.StoppedError](err), is[*ingest.LeftError](err):
 		return importCode(err)
+	case is[*librariesError](err):
+		return exitPartial
 	case errors.Is(err, errInterrupted), errors.Is(err, prompt.ErrInterrupted), errors.Is(err, context.Canceled):
 		return exitInterrupted
 	case is[*unhealthyError](err):
@@ -249,10 +251,7 @@ func busHint(err error) string {
 // are reasons of.
 func reasonsOf(err error) (head string, reasons []string) {
 	if e, ok := errors.AsType[*move.ConflictError](err); ok {
-		for _, c := range e.Conflicts {
-			reasons = append(reasons, (&move.ConflictError{Conflicts: []move.Conflict{c}}).Error())
-		}
-		return "keys with differing values on the source and the target of a move", reasons
+		return "keys that need a decision: they differ on two nodes, or the owner of their slot lacks them", conflictReasons(e.Conflicts)
 	}
 	if e, ok := errors.AsType[*plan.Refusal](err); ok {
 		return "this cannot be done", e.Reasons
@@ -276,12 +275,17 @@ func reasonsOf(err error) (head string, reasons []string) {
 }
 
 func failureOf(err error) ui.Failure {
-	f := ui.Failure{Message: err.Error(), Hint: hintFor(err), Exit: exitCode(err)}
-	if head, reasons := reasonsOf(err); len(reasons) > 1 {
+	// Errors that were joined stand in lines of their own.
+	f := ui.Failure{Message: strings.ReplaceAll(err.Error(), "\n", "; "), Hint: hintFor(err), Exit: exitCode(err)}
+	conflict, differ := errors.AsType[*move.ConflictError](err)
+	if head, reasons := reasonsOf(err); len(reasons) > 1 || differ {
 		f.Head, f.Reasons = head, reasons
 	}
-	if e, ok := errors.AsType[*move.ConflictError](err); ok {
-		f.Conflicts = e.Conflicts
+	if differ {
+		f.Conflicts = conflictsIn(conflict)
+	}
+	if e, ok := errors.AsType[*undecidedError](err); ok {
+		f.Undecided = e.left
 	}
 	return f
 }

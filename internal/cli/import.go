@@ -227,12 +227,16 @@ func (app *App) observeFitForKeys(ctx context.Context, a access, from seed) (clu
 	if err := unfit(s, from.addr); err != nil {
 		return s, err
 	}
+	return s, noOpenSlots(s, from.addr)
+}
+
+func noOpenSlots(s cluster.State, seed cluster.Addr) error {
 	for _, m := range s.Members {
 		if open := m.OpenSlots(); !open.Empty() {
-			return s, &hintError{&unfitError{[]string{fmt.Sprintf("slots %s are open on %s", open, m.Addr)}}, "trib resume " + from.addr.String() + " finishes them"}
+			return &hintError{&unfitError{[]string{fmt.Sprintf("slots %s are open on %s", open, m.Addr)}}, "trib resume " + seed.String() + " finishes them"}
 		}
 	}
-	return s, nil
+	return nil
 }
 
 func (o *importOptions) engine(app *App, to, from access, s cluster.State, origins []ingest.Origin) ingest.Options {
@@ -284,7 +288,7 @@ func memberAt(s cluster.State, addr cluster.Addr) (cluster.Member, bool) {
 func (app *App) ingest(ctx context.Context, o *importOptions, e ingest.Options, view ui.Import) error {
 	again := "the same command again goes on: what has arrived is skipped"
 	app.next.Store(&again)
-	show := ui.NewIntake(app.Terminal, o.progress, o.expected(e), app.Now)
+	show := ui.NewIntake(app.Terminal, o.progress, "importing", o.expected(e), app.Now)
 	e.Report = func(t ingest.Totals) {
 		app.begun.Store(true)
 		show.Take(t)

@@ -5,12 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/trib-dev/trib/internal/config"
 	"github.com/trib-dev/trib/internal/lab"
+	"github.com/trib-dev/trib/internal/sim/serve"
 	"github.com/trib-dev/trib/internal/ui"
 	"github.com/trib-dev/trib/pkg/apply"
 	"github.com/trib-dev/trib/pkg/cluster"
@@ -26,6 +28,7 @@ type labUpOptions struct {
 	server      string
 	noCreate    bool
 	nodeTimeout time.Duration
+	simulated   bool
 }
 
 type labDownOptions struct {
@@ -56,12 +59,19 @@ func newLabUpCmd(app *App, run func(context.Context, *labUpOptions) error) *cobr
 		Short: "Start servers and form a cluster of them",
 		Long: `Starts servers, each in its own directory under DIR (default .lab), and forms a
 cluster of them as trib create would. Servers of a lab that is down are started
-again as they were.` +
+again as they were.
+
+With --simulated no server is needed: trib plays the nodes itself, on real ports
+and until it is interrupted. They know strings and lists, and forget everything.` +
 			exitCodes(exitRefused, exitUsage, exitUnhealthy, exitPartial, exitInterrupted),
 		Example: `  trib lab up
   trib lab up /tmp/lab --masters 4 --replicas 0 --ports 7000
-  trib lab up --server ./valkey-server --no-create`,
+  trib lab up --server ./valkey-server --no-create
+  trib lab up --simulated --server valkey-9.1`,
 		RunE: func(cmd *cobra.Command, args []string) (err error) {
+			if o.simulated && len(args) > 0 {
+				return usage("--simulated takes no DIR: simulated nodes keep nothing")
+			}
 			if o.dir, err = labDir(args); err != nil {
 				return err
 			}
@@ -73,6 +83,7 @@ again as they were.` +
 	f.Var(number{&o.replicas, 0, 100}, "replicas", "replicas of each master")
 	f.Var(number{&o.firstPort, 1, 55535}, "ports", "first port; the others follow (default: free ports)")
 	f.StringVar(&o.server, "server", "", "server program (default: redis-server or valkey-server on PATH)")
+	f.BoolVar(&o.simulated, "simulated", false, "play the nodes, in the foreground; --server is then one of\n"+strings.Join(serve.Names(), ", "))
 	f.BoolVar(&o.noCreate, "no-create", false, "start the servers only")
 	f.Var(span{&o.nodeTimeout, time.Millisecond}, "node-timeout", "cluster-node-timeout of the servers")
 	return cmd
@@ -131,6 +142,9 @@ func labDir(args []string) (string, error) {
 }
 
 func (app *App) runLabUp(ctx context.Context, o *labUpOptions) error {
+	if o.simulated {
+		return app.playLab(ctx, o)
+	}
 	if old, err := lab.Open(o.dir); err == nil {
 		return app.restartLab(ctx, o.dir, old)
 	} else if !errors.Is(err, lab.ErrNone) {
@@ -150,7 +164,7 @@ func (app *App) runLabUp(ctx context.Context, o *labUpOptions) error {
 	view := labView(ctx, "lab up", o.dir, l)
 	var failed error
 	if !o.noCreate {
-		view.Create, failed = app.createOn(ctx, o, a, l)
+		view.Create, failed = app.createOn(ctx, o, a, l.Addrs())
 	}
 	if failed != nil {
 		failed = &hintError{failed, "the servers run on; trib lab down " + o.dir + " ends them"}
@@ -203,10 +217,10 @@ func (app *App) restartLab(ctx context.Context, dir string, l *lab.Lab) error {
 	return app.showUp(labView(ctx, "lab up", dir, l))
 }
 
-func (app *App) createOn(ctx context.Context, o *labUpOptions, a access, l *lab.Lab) (*ui.Outcome, error) {
+func (app *App) createOn(ctx context.Context, o *labUpOptions, a access, addrs []string) (*ui.Outcome, error) {
 	create := &createOptions{replicas: o.replicas, wait: apply.ReadyOK}
 	create.yes, create.progress = true, ui.ProgressAuto
-	for _, text := range l.Addrs() {
+	for _, text := range addrs {
 		addr, err := cluster.ParseAddr(text)
 		if err != nil {
 			return nil, err

@@ -13,10 +13,12 @@ import (
 
 // moveOptions belong to every command that moves slots.
 type moveOptions struct {
+	method       plan.Method
 	pipeline     int
 	timeout      time.Duration
 	waitReplicas int
 	maxBlock     time.Duration
+	maxPause     time.Duration
 	maxKeys      int
 	maxBytes     int64
 	big          move.Policy
@@ -24,6 +26,7 @@ type moveOptions struct {
 	bigMembers   int
 	finalise     move.Order
 	override     []string
+	conflict     conflictOptions
 }
 
 func (o *moveOptions) addFlags(f *pflag.FlagSet) {
@@ -31,16 +34,22 @@ func (o *moveOptions) addFlags(f *pflag.FlagSet) {
 	o.waitReplicas = 1
 	o.big = move.BigWarn
 	o.finalise = move.TargetFirst
+	o.method = plan.MethodAuto
+	f.BoolFunc("use-atomic-slot-migration", "", func(string) error { o.method = plan.MethodAtomic; return nil })
+	f.MarkHidden("use-atomic-slot-migration")
+	f.Var(choice[plan.Method]{&o.method, []string{"auto", "classic", "atomic"}}, "method", "who moves the slots: trib key by key, or the servers by themselves")
 	f.Var(number{&o.pipeline, 1, 10000}, "pipeline", "most keys in one MIGRATE (default 100)")
 	f.Var(span{&o.timeout, time.Millisecond}, "timeout", "of one MIGRATE (default 5s, or a third of the node timeout)")
 	f.Var(number{&o.waitReplicas, 0, 1000}, "wait-replicas", "replicas of the target that must have each batch, where it has so many")
 	f.Var(span{&o.maxBlock, time.Millisecond}, "max-block", "how long one MIGRATE should block the nodes at most (default 10ms)")
+	f.Var(span{&o.maxPause, time.Millisecond}, "max-pause", "how long clients wait at most when servers hand slots over (default 100ms)")
 	f.Var(number{&o.maxKeys, 1, 1e9}, "max-keys/s", "most keys to move in a second, over all nodes")
 	f.Var(size{&o.maxBytes}, "max-bytes/s", "most memory to move in a second, over all nodes, such as 20M")
 	f.Var(choice[move.Policy]{&o.big, []string{"warn", "skip", "move"}}, "big-keys", "what to do about big keys")
 	f.Var(size{&o.bigBytes}, "big-key-bytes", "memory from which a key is big (default 16M)")
 	f.Var(number{&o.bigMembers, 1, 1e9}, "big-key-members", "members from which a key is big (default 100000)")
 	f.Var(choice[move.Order]{&o.finalise, []string{"target", "source"}}, "finalise", "which end is told first that a slot has moved")
+	o.conflict.addFlags(f)
 	f.Var(words{&o.override, overrides()}, "override", "do not let `OBSTACLE` keep it from starting: "+strings.Join(overrides(), ", "))
 }
 
@@ -61,13 +70,42 @@ func (o *moveOptions) apply() apply.Options {
 	for _, code := range o.override {
 		override = append(override, plan.ObstacleCode(code))
 	}
-	return apply.Options{Move: o.engine(), Override: override}
+	return apply.Options{Move: o.engine(), Movers: o.movers(), Override: override}
+}
+
+// movers are how slots are to be moved. The servers know no limits.
+func (o *moveOptions) movers() plan.MoverOptions {
+	m := plan.MoverOptions{Method: o.method}
+	for _, asked := range []struct {
+		flag string
+		set  bool
+	}{
+		{"--max-keys/s", o.maxKeys > 0},
+		{"--max-bytes/s", o.maxBytes > 0},
+		{"--big-keys skip", o.big == move.BigSkip},
+		{"--wait-replicas", o.waitReplicas > 1},
+		{"--finalise source", o.finalise == move.SourceFirst},
+	} {
+		if asked.set {
+			m.Classic = asked.flag
+		}
+	}
+	return m
+}
+
+// consistent refuses an atomic move with what only a classic one can do.
+func (o *moveOptions) consistent() error {
+	if m := o.movers(); m.Method == plan.MethodAtomic && m.Classic != "" {
+		return usage("--method atomic and %s contradict each other: only a classic move knows it", m.Classic)
+	}
+	return nil
 }
 
 func (o *moveOptions) engine() move.Options {
 	m := move.Options{
-		Batch: o.pipeline, Timeout: o.timeout, MaxBlock: o.maxBlock, WaitReplicas: o.waitReplicas, Finalise: o.finalise,
-		Big: move.BigKeys{Policy: o.big, Bytes: o.bigBytes, Members: int64(o.bigMembers)},
+		Batch: o.pipeline, Timeout: o.timeout, MaxBlock: o.maxBlock, MaxPause: o.maxPause, WaitReplicas: o.waitReplicas, Finalise: o.finalise,
+		Big:    move.BigKeys{Policy: o.big, Bytes: o.bigBytes, Members: int64(o.bigMembers)},
+		Decide: o.conflict.decide(),
 	}
 	if o.waitReplicas == 0 {
 		m.WaitReplicas = -1

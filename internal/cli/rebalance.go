@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/spf13/cobra"
@@ -90,7 +91,7 @@ func (o *rebalanceOptions) complete(args []string) (err error) {
 			return usage("--weight and --exclude name the same node %s", name)
 		}
 	}
-	return o.validate()
+	return errors.Join(o.validate(), o.consistent())
 }
 
 func (app *App) runRebalance(ctx context.Context, o *rebalanceOptions) error {
@@ -111,7 +112,7 @@ func (app *App) runRebalance(ctx context.Context, o *rebalanceOptions) error {
 	if err != nil {
 		return err
 	}
-	if err := app.estimate(ctx, a, s, &p); err != nil {
+	if err := app.estimate(ctx, a, s, &p, o.movers()); err != nil {
 		return err
 	}
 	view := ui.RebalancePlan{MovePlan: ui.MovePlan{Plan: p, State: s}, Options: wish}

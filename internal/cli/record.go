@@ -16,6 +16,7 @@ import (
 	"github.com/trib-dev/trib/internal/journal"
 	"github.com/trib-dev/trib/internal/ui"
 	"github.com/trib-dev/trib/pkg/apply"
+	"github.com/trib-dev/trib/pkg/cluster"
 )
 
 // journalOptions belong to every command that writes or reads journals.
@@ -68,9 +69,22 @@ func (app *App) takeDown(c change) (*taker, error) {
 	var err error
 	t.journal, err = dir.Begin(journal.Header{
 		Begun: app.Now(), Command: app.line, Holder: app.Holder, Seed: c.plan.Nodes[0].Addr.String(), Plan: c.plan,
+		Runs: runsOf(c.state),
 	})
 	t.complain("the journal", err)
 	return t, nil
+}
+
+// runsOf are the run ids of the nodes, by which a later run tells those that were
+// restarted since.
+func runsOf(s cluster.State) map[cluster.NodeID]string {
+	runs := make(map[cluster.NodeID]string)
+	for _, m := range s.Members {
+		if m.Reachable() {
+			runs[m.ID] = m.RunID
+		}
+	}
+	return runs
 }
 
 func (t *taker) complain(what string, err error) {

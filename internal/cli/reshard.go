@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"slices"
 
 	"github.com/spf13/cobra"
@@ -88,7 +89,7 @@ func (o *reshardOptions) complete(args []string) (err error) {
 	case slices.Contains(o.from, o.to):
 		return usage("--from and --to name the same node %s", o.to)
 	}
-	return o.validate()
+	return errors.Join(o.validate(), o.consistent())
 }
 
 // keyOfWhat tells the two meanings of --key apart: in a certificate's company it
@@ -125,7 +126,7 @@ func (app *App) runReshard(ctx context.Context, o *reshardOptions) error {
 	if err != nil {
 		return err
 	}
-	if err := app.estimate(ctx, a, s, &p); err != nil {
+	if err := app.estimate(ctx, a, s, &p, o.movers()); err != nil {
 		return err
 	}
 	return app.deliver(ctx, change{

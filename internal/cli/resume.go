@@ -41,7 +41,7 @@ that was interrupted and still fits, what it had not begun is done too.` +
 			if o.seed, err = seedOf(args); err != nil {
 				return err
 			}
-			if err := o.validate(); err != nil {
+			if err := errors.Join(o.validate(), o.consistent()); err != nil {
 				return err
 			}
 			return run(cmd.Context(), o)
@@ -61,6 +61,10 @@ func (app *App) runResume(ctx context.Context, o *resumeOptions) error {
 	if err != nil {
 		return err
 	}
+	run, found := app.interrupted(o.journalOptions, s)
+	if found && run.Plan.Kind == plan.KindFix {
+		return app.repair(ctx, a, o.repair(run.Plan, s), "resume")
+	}
 	observe.ForResume(ctx, a.reader(), s)
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
@@ -69,7 +73,7 @@ func (app *App) runResume(ctx context.Context, o *resumeOptions) error {
 	if err != nil {
 		return err
 	}
-	if run, found := app.interrupted(o.journalOptions, s); found {
+	if found {
 		c, whole, err := app.continuation(ctx, a, o, run, open)
 		if err != nil {
 			return err
@@ -82,6 +86,18 @@ func (app *App) runResume(ctx context.Context, o *resumeOptions) error {
 		return app.nothing("resume", "resume", open)
 	}
 	return app.deliver(ctx, o.change(a, open, s))
+}
+
+// repair finishes a repair that was interrupted, and what is open besides.
+func (o *resumeOptions) repair(p plan.Plan, s cluster.State) *fixOptions {
+	f := &fixOptions{changeOptions: o.changeOptions, moveOptions: o.moveOptions, seed: o.seed}
+	for _, step := range p.Steps {
+		f.slots = f.slots.Union(step.Slots)
+	}
+	for _, m := range s.Masters() {
+		f.slots = f.slots.Union(m.OpenSlots())
+	}
+	return f
 }
 
 func (o *resumeOptions) change(a access, p plan.Plan, s cluster.State) change {
@@ -98,14 +114,19 @@ func (o *resumeOptions) change(a access, p plan.Plan, s cluster.State) change {
 // interrupted is the newest run on this host that changed the cluster, where it
 // did not come to its end. Runs that only finished what was open do not count.
 func (app *App) interrupted(o journalOptions, s cluster.State) (journal.Run, bool) {
-	run, found := app.latest(o, s)
+	run, found := app.latest(o, s, ownWork)
 	return run, found && unfinished(run)
 }
 
-func (app *App) latest(o journalOptions, s cluster.State) (journal.Run, bool) {
+// ownWork are the plans that somebody wanted for themselves, and not to finish
+// others.
+func ownWork(k plan.Kind) bool { return k != plan.KindResume }
+
+// latest is the newest run of a wanted kind that changed this cluster.
+func (app *App) latest(o journalOptions, s cluster.State, wanted func(plan.Kind) bool) (journal.Run, bool) {
 	return app.earlier(o, func(r journal.Run) bool {
 		worked := r.End == nil || r.End.Exit == exitOK || unfinished(r)
-		return worked && r.Plan.Kind != plan.KindResume && r.Concerns(s)
+		return worked && wanted(r.Plan.Kind) && r.Concerns(s)
 	})
 }
 

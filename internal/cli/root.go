@@ -104,7 +104,8 @@ func newRoot(app *App) *cobra.Command {
 		newCheckCmd(app, nil), newFixCmd(app, nil), newExplainCmd(app), newInfoCmd(app, nil),
 		newAddNodeCmd(app, nil), newDelNodeCmd(app, nil),
 		newReplicateCmd(app, nil), newFailoverCmd(app, nil), newForgetCmd(app, nil),
-		newCallCmd(app, nil), newSetTimeoutCmd(app, nil), newLabCmd(app), newContextCmd(app), newACLCmd(app), newKeySlotCmd(app), newVersionCmd(app), newCompletionCmd(),
+		newCallCmd(app, nil), newSetTimeoutCmd(app, nil), newBackupCmd(app, nil), newRestoreCmd(app, nil),
+		newLabCmd(app), newContextCmd(app), newACLCmd(app), newKeySlotCmd(app), newVersionCmd(app), newCompletionCmd(),
 	)
 	app.completeFlags(root)
 	app.inContext(root)

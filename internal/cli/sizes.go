@@ -10,7 +10,7 @@ import (
 
 // estimate adds to a plan of moves what its keys weigh and how long they take,
 // by a sample of those that it moves.
-func (app *App) estimate(ctx context.Context, a access, s cluster.State, p *plan.Plan) error {
+func (app *App) estimate(ctx context.Context, a access, s cluster.State, p *plan.Plan, o plan.MoverOptions) error {
 	leaving := make(map[cluster.NodeID]cluster.SlotSet)
 	for _, step := range p.Steps {
 		leaving[step.From] = leaving[step.From].Union(step.Slots)
@@ -21,7 +21,7 @@ func (app *App) estimate(ctx context.Context, a access, s cluster.State, p *plan
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	p.Estimate(s, sample.Average)
+	p.Estimate(s, sample.Average, o)
 	for _, key := range sample.Biggest {
 		p.WarnOfBigKey(key.Node, key.Name, key.Bytes)
 	}

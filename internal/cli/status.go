@@ -56,6 +56,7 @@ func (app *App) runStatus(ctx context.Context, o *statusOptions) error {
 		return err
 	}
 	observe.ForResume(ctx, a.reader(), s)
+	observe.ForMoves(ctx, a.reader(), s)
 	operators := app.operators(ctx, a, s)
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
@@ -64,12 +65,26 @@ func (app *App) runStatus(ctx context.Context, o *statusOptions) error {
 	for _, op := range operators {
 		v.Operators = append(v.Operators, ui.Operator{Operation: op.Operation, Holder: op.Holder, Holds: op.Holds, Nodes: op.Nodes})
 	}
+	v.Jobs = jobsOf(s)
 	v.Open, v.Problems = underWay(s, len(operators) > 0)
-	if run, found := app.latest(o.journalOptions, s); found {
+	if run, found := app.latest(o.journalOptions, s, ownWork); found {
 		v.Operation = app.operation(ctx, a, run, s, operators)
 	}
 	v.Next = next(v)
 	return app.Terminal.Show(v)
+}
+
+// jobsOf are the moves that servers carry out by themselves, and those that they
+// gave up last, as long as their slots have not moved.
+func jobsOf(s cluster.State) []ui.Job {
+	var jobs []ui.Job
+	for _, j := range s.Running() {
+		jobs = append(jobs, ui.Job{Text: plan.DescribeJob(j, s), Running: true})
+	}
+	for _, j := range plan.GivenUp(s) {
+		jobs = append(jobs, ui.Job{Text: plan.DescribeFailure(j, s)})
+	}
+	return jobs
 }
 
 // operators are who works on the cluster, as far as the nodes tell.

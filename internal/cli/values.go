@@ -143,14 +143,15 @@ type size struct{ value *int64 }
 func (n size) Set(s string) error {
 	digits := strings.TrimRight(s, "kKmMgG")
 	unit := strings.Index("kmg", strings.ToLower(s[len(digits):]))
-	v, err := strconv.ParseInt(digits, 10, 44)
-	if err != nil || strings.Trim(digits, "0123456789") != "" || v < 1 || len(s)-len(digits) > 1 {
+	v, err := strconv.ParseInt(digits, 10, 64)
+	shift := 0
+	if len(s) > len(digits) {
+		shift = 10 * (unit + 1)
+	}
+	if err != nil || strings.Trim(digits, "0123456789") != "" || v < 1 || v > mostBytes>>shift || len(s)-len(digits) > 1 {
 		return errors.New("want an amount of memory such as 500000, 64K, 20M or 1G")
 	}
-	if len(s) > len(digits) {
-		v <<= 10 * (unit + 1)
-	}
-	*n.value = v
+	*n.value = v << shift
 	return nil
 }
 
@@ -162,6 +163,9 @@ func (n size) String() string {
 }
 
 func (n size) Type() string { return "BYTES" }
+
+// mostBytes is more memory than there is, and leaves room to count in.
+const mostBytes = 1 << 50
 
 // words is a flag with words of a fixed set, separated by commas.
 type words struct {

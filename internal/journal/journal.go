@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/trib-dev/trib/pkg/apply"
+	"github.com/trib-dev/trib/pkg/cluster"
 	"github.com/trib-dev/trib/pkg/plan"
 )
 
@@ -36,6 +37,8 @@ type Header struct {
 	Holder  string    `json:"holder"`  // host:pid, as the lock shows it
 	Seed    string    `json:"seed"`
 	Plan    plan.Plan `json:"plan"`
+
+	Runs map[cluster.NodeID]string `json:"runs,omitempty"` // run ids of the nodes when it began
 }
 
 // Entry is an event with its time, the form that --events writes too.

@@ -17,6 +17,9 @@ func attached() *syscall.SysProcAttr {
 	return nil
 }
 
+// aside keeps a Ctrl-C on this program's terminal from the server.
+func aside() *syscall.SysProcAttr { return &syscall.SysProcAttr{Setpgid: true} }
+
 // startMark tells a process from another one that had or will have its pid. ps
 // knows its start to the second only, which is what these systems offer to
 // everybody.

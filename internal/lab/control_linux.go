@@ -14,6 +14,11 @@ func attached() *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 }
 
+// aside is attached, and out of reach of a Ctrl-C on this program's terminal.
+func aside() *syscall.SysProcAttr {
+	return &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true}
+}
+
 // startMark tells a process from every other one that had or will have its pid:
 // clock ticks from boot to its start, and which boot.
 func startMark(pid int) (string, error) {

@@ -18,6 +18,8 @@ const (
 
 func attached() *syscall.SysProcAttr { return nil }
 
+func aside() *syscall.SysProcAttr { return nil }
+
 func detached() *syscall.SysProcAttr { return nil }
 
 func startMark(int) (string, error) { return "", ErrUnsupported }

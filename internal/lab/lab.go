@@ -6,6 +6,8 @@
 // after its port, with its configuration, log and data. The file lab.json
 // records the processes, so that another program can Open the lab and end what
 // was started, and nothing else.
+//
+// Beside labs there is a server for a moment: Load lets one read an RDB file.
 package lab
 
 import (

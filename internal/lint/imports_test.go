@@ -26,22 +26,26 @@ var house = map[string][]string{
 	"pkg/lock":              {"pkg/cluster", "pkg/driver"},
 	"pkg/move":              {"pkg/cluster", "pkg/driver"},
 	"pkg/ingest":            {"pkg/cluster", "pkg/driver", "pkg/lock", "pkg/move"},
+	"pkg/backup":            {"pkg/cluster", "pkg/driver", "pkg/lock", "pkg/observe", "pkg/rdb"},
+	"pkg/rdb":               {"pkg/cluster", "pkg/driver"},
 	"pkg/apply":             {"pkg/cluster", "pkg/driver", "pkg/health", "pkg/lock", "pkg/move", "pkg/observe", "pkg/plan"},
 	"internal/config":       {"pkg/cluster", "pkg/driver"},
 	"internal/prompt":       {},
-	"internal/ui":           {"pkg/apply", "pkg/cluster", "pkg/health", "pkg/ingest", "pkg/move", "pkg/plan", "internal/lab"},
+	"internal/ui":           {"pkg/apply", "pkg/backup", "pkg/cluster", "pkg/health", "pkg/ingest", "pkg/move", "pkg/plan", "internal/lab"},
 	"internal/journal":      {"pkg/apply", "pkg/cluster", "pkg/plan"},
 	"internal/sim":          {"pkg/cluster", "pkg/driver"},
+	"internal/sim/serve":    {"internal/sim", "pkg/cluster", "pkg/driver"},
 	"internal/lab":          {"internal/lab/resp"},
 	"internal/lab/resp":     {},
 	"internal/lab/labtest":  {"internal/lab", "internal/lab/resp"},
 	"internal/chaos":        {"pkg/driver"},
 	"internal/acceptance":   {},
 	"internal/lint":         {},
-	"internal/cli":          {"pkg/apply", "pkg/cluster", "pkg/driver", "pkg/driver/goredis", "pkg/health", "pkg/ingest", "pkg/lock", "pkg/move", "pkg/observe", "pkg/plan", "internal/config", "internal/journal", "internal/lab", "internal/prompt", "internal/ui"},
+	"internal/cli":          {"pkg/apply", "pkg/backup", "pkg/cluster", "pkg/driver", "pkg/driver/goredis", "pkg/health", "pkg/ingest", "pkg/lock", "pkg/move", "pkg/observe", "pkg/plan", "pkg/rdb", "internal/config", "internal/journal", "internal/lab", "internal/prompt", "internal/sim", "internal/sim/serve", "internal/ui"},
 	"cmd/trib":              {"internal/cli"},
 	"cmd/trib-docs":         {"internal/cli"},
 	"scripts/load":          {"pkg/cluster"},
+	"scripts/mutants":       {},
 }
 
 // owners are the packages that alone may import a library, so that it can be
@@ -51,6 +55,7 @@ var owners = map[string]string{
 	"github.com/olekukonko/tablewriter": "internal/ui",
 	"github.com/AlecAivazis/survey":     "internal/prompt",
 	"github.com/spf13/cobra":            "internal/cli",
+	"github.com/tidwall/redcon":         "internal/sim/serve",
 	"github.com/spf13/cobra/doc":        "cmd/trib-docs",
 }
 

@@ -2,6 +2,7 @@ package sim_test
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"testing"
 	"testing/synctest"
@@ -92,6 +93,33 @@ func each(t *testing.T, test func(t *testing.T, server cluster.Server)) {
 	}
 }
 
+// TestCalibration are the experiments in the order of their numbers: what the
+// stock tool lost on real servers it loses here, and nothing where it did not.
+func TestCalibration(t *testing.T) {
+	for _, x := range []struct {
+		name string
+		test func(*testing.T)
+	}{
+		{"X1 reshard killed after each command, then fix", killedReshard},
+		{"X2 fix on a slow line, nobody writes", fixOnSlowLine},
+		{"X2 fix that is fast enough", fixSurvives},
+		{"X3 fix killed after it chose the owner", fixKilledAfterElection},
+		{"X4 source fails over half way", sourceFailsOverHalfWay},
+		{"X4b target fails over half way", targetFailsOverHalfWay},
+		{"X4c target dies before it claims", targetDiesBeforeClaim},
+		{"X5 source fails over before the target claims", sourceFailsOverBeforeNode},
+		{"X5 source crashes before the target claims", sourceCrashesBeforeNode},
+		{"X6 target without memory", fullTarget},
+		{"X7 two reshards of the same slot", twoReshards},
+		{"X8 reply of MIGRATE lost, then fix", staleCopyWins},
+		{"X9 add-node of a node with slots", addNodeErasesCluster},
+		{"X11 pipeline 0", pipelineZero},
+		{"X12 source first", sourceFirstSurvives},
+	} {
+		t.Run(x.name, x.test)
+	}
+}
+
 // Rule R1: the target claims the slot while the source still holds keys.
 func TestClaimDeletesKeys(t *testing.T) {
 	each(t, func(t *testing.T, server cluster.Server) {
@@ -107,9 +135,56 @@ func TestClaimDeletesKeys(t *testing.T) {
 	})
 }
 
+// X1: reshard is killed after each of its eight commands while users write, and
+// fix runs while they go on. Values are lost, or out of everybody's reach, where
+// keys were left on both sides.
+func killedReshard(t *testing.T) {
+	each(t, func(t *testing.T, server cluster.Server) {
+		var lossy []int
+		for k := 1; k <= 8; k++ {
+			s := setScene(t, sim.Options{Server: server, Seed: k}, 0)
+			if s.killed(k) {
+				lossy = append(lossy, k)
+			}
+		}
+		if want := []int{3, 4}; !slices.Equal(lossy, want) {
+			t.Errorf("values are lost when killed after command %v, want %v", lossy, want)
+		}
+	})
+}
+
+// killed reports whether anything is lost by a reshard that dies after its k-th
+// command and a fix, with a write to every key before each command.
+func (s *scene) killed(k int) bool {
+	round := 0
+	writeAll := func() {
+		round++
+		for i := range sceneKeys {
+			s.write(i, fmt.Sprint("round", round))
+		}
+	}
+	tool := load(s.T, s.Dialer(), s.a)
+	s.Intercept(func(e sim.Event) sim.Action {
+		if e.Mutation == k {
+			return sim.Action{Before: writeAll, After: e.Dialer.Kill}
+		}
+		return sim.Action{Before: writeAll}
+	})
+	if err := tool.move(tool.node(s.a), tool.node(s.b), 0); (err == nil) != (k > 8) {
+		s.Errorf("killed after %d: %v", k, err)
+	}
+	s.Intercept(nil)
+	s.Settle()
+	fixer := load(s.T, s.Dialer(), s.a)
+	s.Intercept(func(sim.Event) sim.Action { return sim.Action{Before: writeAll} })
+	_ = fixer.fix(0) // it stops where it finds a key on both sides
+	s.Intercept(nil)
+	return s.losses() > 0
+}
+
 // X3: fix is killed, or pauses, right after it has chosen the owner and raised
 // its epoch. With most keys at the target, the source's are deleted.
-func TestFixKilledAfterElection(t *testing.T) {
+func fixKilledAfterElection(t *testing.T) {
 	each(t, func(t *testing.T, server cluster.Server) {
 		s := setScene(t, sim.Options{Server: server}, 0)
 		s.open(22)
@@ -131,7 +206,7 @@ func TestFixKilledAfterElection(t *testing.T) {
 }
 
 // X3 with the source winning, and X2 with a fix faster than gossip: no loss.
-func TestFixSurvives(t *testing.T) {
+func fixSurvives(t *testing.T) {
 	for moved, latency := range map[int]time.Duration{3: 300 * time.Millisecond, 22: 0} {
 		synctest.Test(t, func(t *testing.T) {
 			s := setScene(t, sim.Options{Latency: latency}, 0)
@@ -144,7 +219,7 @@ func TestFixSurvives(t *testing.T) {
 }
 
 // X2 on a slow line: nobody writes, nobody is killed, and the keys are gone.
-func TestFixOnSlowLine(t *testing.T) {
+func fixOnSlowLine(t *testing.T) {
 	each(t, func(t *testing.T, server cluster.Server) {
 		s := setScene(t, sim.Options{Server: server, Latency: 300 * time.Millisecond}, 0)
 		s.open(13)
@@ -156,7 +231,7 @@ func TestFixOnSlowLine(t *testing.T) {
 
 // X4: the source fails over with ten keys moved. Redis forgets that the slot was
 // open: users recreate the moved keys, and fix overwrites. Valkey 8 does not.
-func TestSourceFailsOverHalfWay(t *testing.T) {
+func sourceFailsOverHalfWay(t *testing.T) {
 	each(t, func(t *testing.T, server cluster.Server) {
 		s := setScene(t, sim.Options{Server: server}, 1)
 		s.open(10)
@@ -175,9 +250,45 @@ func TestSourceFailsOverHalfWay(t *testing.T) {
 	})
 }
 
+// X4b: the target fails over with ten keys moved. They are out of reach until fix
+// on Redis, which forgets the import; nothing is lost.
+func targetFailsOverHalfWay(t *testing.T) {
+	each(t, func(t *testing.T, server cluster.Server) {
+		s := setScene(t, sim.Options{Server: server}, 1)
+		s.open(10)
+		s.nodes[4].Failover()
+		hidden := s.losses()
+		s.expect(server.AtLeast("valkey", 8, 0) == (hidden == 0), hidden)
+		s.must(load(s.T, s.Dialer(), s.a).fix(0))
+		n := s.losses()
+		s.expect(n == 0, n)
+	})
+}
+
+// X4c, #7116: the source was told, and the target dies before it is. Its replica
+// has all keys; on Redis it does not know that the slot is its own.
+func targetDiesBeforeClaim(t *testing.T) {
+	each(t, func(t *testing.T, server cluster.Server) {
+		s := setScene(t, sim.Options{Server: server}, 1)
+		s.open(sceneKeys)
+		tool := load(s.T, s.Dialer(), s.a)
+		s.must(tool.node(s.a).setSlot(0, "NODE", string(s.b.ID())))
+		s.b.Crash()
+		n := s.losses()
+		if server.AtLeast("valkey", 8, 0) {
+			s.expect(n == 0, n)
+			return
+		}
+		s.expect(n == sceneKeys, n)
+		if got := len(s.nodes[4].Keys(0, 0)); got != sceneKeys {
+			t.Errorf("the promoted replica has %d keys", got)
+		}
+	})
+}
+
 // X5: the source fails over just before the target is told; what the promoted
 // node acknowledges then is deleted by the target's claim.
-func TestSourceFailsOverBeforeNode(t *testing.T) {
+func sourceFailsOverBeforeNode(t *testing.T) {
 	each(t, func(t *testing.T, server cluster.Server) {
 		s := setScene(t, sim.Options{Server: server}, 1)
 		s.Intercept(func(e sim.Event) sim.Action {
@@ -206,8 +317,57 @@ func TestSourceFailsOverBeforeNode(t *testing.T) {
 	})
 }
 
+// X5 with kill -9: the promoted replica takes 50 writes, and the target is told.
+func sourceCrashesBeforeNode(t *testing.T) {
+	each(t, func(t *testing.T, server cluster.Server) {
+		s := setScene(t, sim.Options{Server: server, PartialCoverage: true}, 1)
+		s.Intercept(func(e sim.Event) sim.Action {
+			if e.Cmd.Name() != "CLUSTER SETSLOT" || e.Cmd[3] != "NODE" || e.Node != s.b {
+				return sim.Action{}
+			}
+			return sim.Action{Before: func() {
+				s.a.Crash()
+				s.Settle()
+				for i := range 50 {
+					s.write(100+i, "new")
+				}
+			}}
+		})
+		tool := load(t, s.Dialer(), s.a)
+		err := tool.move(tool.node(s.a), tool.node(s.b), 0)
+		n := s.losses()
+		if server.AtLeast("valkey", 8, 0) {
+			s.expect(n == 0, n)
+			return
+		}
+		s.expect(n == 50, n)
+		if err == nil {
+			t.Error("the stock tool does not notice that the source is dead")
+		}
+	})
+}
+
+// X6: the target has room for some of the keys. It refuses the rest, or throws
+// away what it has: then the stock tool sees nothing.
+func fullTarget(t *testing.T) {
+	for policy, evicts := range map[string]bool{"noeviction": false, "allkeys-lru": true} {
+		each(t, func(t *testing.T, server cluster.Server) {
+			s := setScene(t, sim.Options{Server: server}, 0)
+			s.b.Config("maxmemory", fmt.Sprint(1<<20+1500)) // 1 MB is what an empty node uses
+			s.b.Config("maxmemory-policy", policy)
+			tool := load(t, s.Dialer(), s.a)
+			err := tool.move(tool.node(s.a), tool.node(s.b), 0)
+			n := s.losses()
+			s.expect(evicts == (n > 0 && n < sceneKeys), n)
+			if evicts != (err == nil) || !evicts && !driver.Mentions(err, "OOM") {
+				t.Errorf("%s: %v", policy, err)
+			}
+		})
+	}
+}
+
 // X7: two reshards of the same slot, both past their check, take turns.
-func TestTwoReshards(t *testing.T) {
+func twoReshards(t *testing.T) {
 	each(t, func(t *testing.T, server cluster.Server) {
 		s := setScene(t, sim.Options{Server: server, Latency: 10 * time.Millisecond}, 0)
 		one, two := load(t, s.Dialer(), s.a), load(t, s.Dialer(), s.a)
@@ -225,7 +385,7 @@ func TestTwoReshards(t *testing.T) {
 
 // X8: the target does not answer in time and restores the keys later. Users go
 // on writing to the source; fix copies the stale values over the live ones.
-func TestStaleCopyWins(t *testing.T) {
+func staleCopyWins(t *testing.T) {
 	each(t, func(t *testing.T, server cluster.Server) {
 		s := setScene(t, sim.Options{Server: server}, 0)
 		tool := load(t, s.Dialer(), s.a)
@@ -261,7 +421,7 @@ func TestStaleCopyWins(t *testing.T) {
 }
 
 // X9: a node without keys that owns slots with a high epoch looks empty.
-func TestAddNodeErasesCluster(t *testing.T) {
+func addNodeErasesCluster(t *testing.T) {
 	each(t, func(t *testing.T, server cluster.Server) {
 		s := setScene(t, sim.Options{Server: server}, 1)
 		stranger := s.AddNode()
@@ -288,7 +448,7 @@ func TestAddNodeErasesCluster(t *testing.T) {
 
 // X11: --cluster-pipeline 0 asks for no keys, finds none, and gives the slot
 // away.
-func TestPipelineZero(t *testing.T) {
+func pipelineZero(t *testing.T) {
 	each(t, func(t *testing.T, server cluster.Server) {
 		s := setScene(t, sim.Options{Server: server}, 0)
 		tool := load(t, s.Dialer(), s.a)
@@ -303,7 +463,7 @@ func TestPipelineZero(t *testing.T) {
 }
 
 // X12: source first, the same failover as in X5 is noticed and nothing is lost.
-func TestSourceFirstSurvives(t *testing.T) {
+func sourceFirstSurvives(t *testing.T) {
 	each(t, func(t *testing.T, server cluster.Server) {
 		s := setScene(t, sim.Options{Server: server}, 1)
 		tool := load(t, s.Dialer(), s.a)

@@ -10,7 +10,9 @@ func (n *Node) applyClaims(p *peer, epoch uint64, claims *slotBits) (changed boo
 	}
 	var dirty []int
 	lost := false
-	n.confirmClaims(p, claims)
+	if p.slots != *claims {
+		n.confirmClaims(p, claims)
+	}
 	for s := range claims.minus(&p.slots).all() {
 		old := n.ownerOf(s)
 		if n.importing[s] != nil && !n.rules.valkey8 {
@@ -34,7 +36,9 @@ func (n *Node) applyClaims(p *peer, epoch uint64, claims *slotBits) (changed boo
 	return changed, newer
 }
 
-// confirmClaims: what p has and claims is not unclaimed any more.
+// confirmClaims: what p has and claims is not unclaimed any more. Servers look at
+// claims only where these are news: a slot that was given up and is claimed again
+// by the same node stays unclaimed.
 func (n *Node) confirmClaims(p *peer, claims *slotBits) {
 	for s := range n.unclaimed {
 		if n.ownerOf(s) == p && claims.has(s) {
@@ -80,20 +84,32 @@ func (n *Node) afterLoss(p, mine *peer, lost bool, dirty []int) {
 }
 
 // hearDisowned notices slots that p is believed to own and does not claim. They
-// stay bound to it; Redis 7.0 and Valkey let any claimer have them, and on
-// Valkey 8 a master that imports such a slot from p takes it.
+// stay bound to it; Redis 7.0 and Valkey let any claimer have them.
 func (n *Node) hearDisowned(p *peer, claims *slotBits) bool {
 	if !n.rules.unclaimed {
 		return false
 	}
 	changed := false
 	for s := range p.slots.minus(claims).all() {
-		if n.rules.valkey8 && n.isMaster() && n.importing[s] == p {
+		if !n.unclaimed[s] && !(n.rules.valkey8 && n.isMaster() && n.importing[s] == p) {
+			n.unclaimed[s] = true
+			changed = true
+		}
+	}
+	return changed
+}
+
+// hearGivenUp: a master on Valkey 8 takes the slots that it imports from p when p
+// says anything new of its slots and does not claim these, whosever they are.
+func (n *Node) hearGivenUp(p *peer, claims *slotBits) bool {
+	if !n.rules.valkey8 || !n.isMaster() {
+		return false
+	}
+	changed := false
+	for _, s := range n.openSlots() {
+		if n.importing[s] == p && !claims.has(s) && p != n.self {
 			n.c.note("%s takes slot %d, which %s gave up", n, s, p.addr)
 			n.takeImported(s)
-			changed = true
-		} else if !n.unclaimed[s] {
-			n.unclaimed[s] = true
 			changed = true
 		}
 	}

@@ -51,7 +51,7 @@ func (c *Cluster) AddNode() *Node {
 func (c *Cluster) addNode() *Node {
 	i := len(c.nodes)
 	n := &Node{c: c, index: i, server: c.o.Server, rules: rulesOf(c.o.Server), alive: true}
-	n.self = &peer{id: c.newID(), addr: cluster.Addr{Host: "127.0.0.1", Port: 7001 + i}}
+	n.self = &peer{id: c.newID(), addr: c.o.addr(i)}
 	n.self.shard = n.self.id
 	n.peers = []*peer{n.self}
 	n.migrating, n.importing = make(map[int]*peer), make(map[int]*peer)
@@ -159,5 +159,8 @@ func (c *Cluster) Trace() []string {
 }
 
 func (c *Cluster) note(format string, args ...any) {
+	if c.o.Untold {
+		return
+	}
 	c.trace = append(c.trace, fmt.Sprintf("%8s ", c.now.Sub(c.born).Round(time.Microsecond))+fmt.Sprintf(format, args...))
 }

@@ -90,16 +90,23 @@ func cmdExec(r *request) any {
 	if r.poisoned {
 		return refuse("EXECABORT Transaction discarded because of previous errors.")
 	}
-	out := []any{}
+	var rows []command
 	for _, cmd := range r.queued {
 		row, err := r.n.find(cmd.Name(), cmd)
 		if err == nil {
 			err = r.n.admit(r.session, row, cmd, false)
 		}
-		if err != nil {
+		switch {
+		case driver.HasCode(err, "MOVED"), driver.HasCode(err, "ASK"), driver.HasCode(err, "CLUSTERDOWN"), driver.HasCode(err, "TRYAGAIN"):
+			return err // nothing is carried out, and the client may try elsewhere
+		case err != nil:
 			return refuse("EXECABORT Transaction discarded because of: %s", err)
 		}
-		reply := asReply(r.n.run(&call{s: r.session, cmd: cmd, inMulti: true}, row))
+		rows = append(rows, row)
+	}
+	out := []any{}
+	for i, cmd := range r.queued {
+		reply := asReply(r.n.run(&call{s: r.session, cmd: cmd, inMulti: true}, rows[i]))
 		if !r.n.alive {
 			return later{}
 		}

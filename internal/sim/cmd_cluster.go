@@ -2,6 +2,7 @@ package sim
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/trib-dev/trib/pkg/cluster"
@@ -11,6 +12,7 @@ func clusterCommands() map[string]command {
 	return map[string]command{
 		"CLUSTER NODES": {arity: 2, run: func(r *request) any { return r.n.nodesText() }},
 		"CLUSTER INFO":  {arity: 2, run: func(r *request) any { return r.n.clusterInfo() }},
+		"CLUSTER SLOTS": {arity: 2, run: cmdClusterSlots},
 		"CLUSTER MYID":  {arity: 2, run: func(r *request) any { return string(r.n.self.id) }},
 	}
 }
@@ -95,6 +97,28 @@ func (n *Node) writeOpenSlots(b *strings.Builder) {
 			fmt.Fprintf(b, " [%d-<-%s]", s, p.id)
 		}
 	}
+}
+
+// cmdClusterSlots is what cluster clients find their way by: each range with its
+// owner and the owner's replicas.
+func cmdClusterSlots(r *request) any {
+	out := []any{}
+	for _, p := range r.n.peers {
+		for _, rg := range cluster.SlotsOf(slices.Collect(p.slots.all())...).Ranges() {
+			row := []any{int64(rg.First), int64(rg.Last), p.slotsEntry()}
+			for _, q := range r.n.peers {
+				if q.master == p && !q.failed {
+					row = append(row, q.slotsEntry())
+				}
+			}
+			out = append(out, row)
+		}
+	}
+	return out
+}
+
+func (p *peer) slotsEntry() []any {
+	return []any{p.addr.Host, int64(p.addr.Port), string(p.id)}
 }
 
 func (n *Node) clusterInfo() string {

@@ -15,6 +15,7 @@ func cmdInfo(r *request) any {
 		{"Memory", r.n.infoMemory},
 		{"Persistence", func() string { return infoText("loading", 0) }},
 		{"Replication", r.n.infoReplication},
+		{"Modules", r.n.infoModules},
 		{"Cluster", func() string { return infoText("cluster_enabled", 1) }},
 		{"Keyspace", r.n.infoKeyspace},
 	}

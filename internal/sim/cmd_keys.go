@@ -1,6 +1,9 @@
 package sim
 
 import (
+	"maps"
+	"path"
+	"slices"
 	"strings"
 	"time"
 
@@ -16,6 +19,10 @@ func keyCommands() map[string]command {
 		"TYPE":           {arity: 2, keys: firstKey, run: cmdType},
 		"TTL":            {arity: 2, keys: firstKey, run: cmdTTL},
 		"PTTL":           {arity: 2, keys: firstKey, run: cmdTTL},
+		"EXPIRE":         {arity: 3, keys: firstKey, write: true, run: cmdExpire},
+		"PEXPIRE":        {arity: 3, keys: firstKey, write: true, run: cmdExpire},
+		"PERSIST":        {arity: 2, keys: firstKey, write: true, run: cmdPersist},
+		"SCAN":           {arity: -2, run: cmdScan},
 		"RPUSH":          {arity: -3, keys: firstKey, write: true, run: cmdRPush},
 		"LRANGE":         {arity: 4, keys: firstKey, run: cmdLRange},
 		"DUMP":           {arity: 2, keys: firstKey, run: cmdDump},
@@ -102,6 +109,71 @@ func cmdTTL(r *request) any {
 		return (left + 500) / 1000
 	}
 	return left
+}
+
+// cmdExpire is EXPIRE and PEXPIRE without the conditions of Redis 7.0.
+func cmdExpire(r *request) any {
+	n, err := parseInt(r.args[2])
+	if err != nil {
+		return err
+	}
+	unit := time.Millisecond
+	if strings.EqualFold(r.args[0], "EXPIRE") {
+		unit = time.Second
+	}
+	e := r.key()
+	switch {
+	case e == nil:
+		return int64(0)
+	case n <= 0:
+		r.n.deleteKey(r.db, r.args[1])
+		return int64(1)
+	}
+	e = e.clone()
+	e.expire = r.c.now.Add(time.Duration(n) * unit)
+	r.n.setKey(r.db, r.args[1], e)
+	return int64(1)
+}
+
+func cmdPersist(r *request) any {
+	e := r.key()
+	if e == nil || e.expire.IsZero() {
+		return int64(0)
+	}
+	e = e.clone()
+	e.expire = time.Time{}
+	r.n.setKey(r.db, r.args[1], e)
+	return int64(1)
+}
+
+// cmdScan is SCAN cursor [MATCH pattern] [COUNT n] [TYPE kind]: everything in one
+// reply, for which the protocol allows.
+func cmdScan(r *request) any {
+	if _, err := parseInt(r.args[1]); err != nil {
+		return refuse("ERR invalid cursor")
+	}
+	pattern, kind := "*", ""
+	for i := 2; i+1 < len(r.args); i += 2 {
+		switch strings.ToUpper(r.args[i]) {
+		case "MATCH":
+			pattern = r.args[i+1]
+		case "TYPE":
+			kind = strings.ToLower(r.args[i+1])
+		case "COUNT":
+		default:
+			return refuse("ERR syntax error")
+		}
+	}
+	keys := []any{}
+	for _, slot := range slices.Sorted(maps.Keys(r.n.dbs[r.db])) {
+		for _, key := range r.n.dbs[r.db].keys(slot) {
+			ok, _ := path.Match(pattern, key)
+			if e := r.n.lookup(r.db, key); ok && e != nil && (kind == "" || kind == e.kind()) {
+				keys = append(keys, key)
+			}
+		}
+	}
+	return []any{"0", keys}
 }
 
 func cmdRPush(r *request) any {

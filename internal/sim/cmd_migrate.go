@@ -40,6 +40,9 @@ func cmdMigrate(r *request) any {
 	if m.target == nil || !m.target.alive {
 		return refuse("IOERR error or timeout writing to target instance")
 	}
+	if m.target == r.n {
+		return errNoAnswer // it waits for itself
+	}
 	return m.start()
 }
 

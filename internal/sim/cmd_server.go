@@ -2,6 +2,7 @@ package sim
 
 import (
 	"fmt"
+	"maps"
 	"path"
 	"slices"
 	"strconv"
@@ -13,12 +14,15 @@ func serverCommands() map[string]command {
 	return map[string]command{
 		"PING":             {arity: -1, run: cmdPing},
 		"INFO":             {arity: -1, run: cmdInfo},
+		"ECHO":             {arity: 2, run: func(r *request) any { return r.args[1] }},
+		"SHUTDOWN":         {arity: -1, run: cmdShutdown},
 		"ROLE":             {arity: 1, run: cmdRole},
 		"TIME":             {arity: 1, run: cmdTime},
 		"DBSIZE":           {arity: 1, run: func(r *request) any { return int64(r.n.dbs[r.db].count()) }},
 		"WAIT":             {arity: 3, run: cmdWait},
 		"CONFIG GET":       {arity: -3, run: cmdConfigGet},
 		"CONFIG SET":       {arity: -4, run: cmdConfigSet},
+		"CONFIG REWRITE":   {arity: 2, run: func(*request) any { return "OK" }},
 		"COMMAND INFO":     {arity: -2, run: cmdCommandInfo},
 		"FUNCTION LIST":    {arity: -2, run: cmdFunctionList},
 		"FUNCTION DUMP":    {arity: 2, run: cmdFunctionDump},
@@ -39,13 +43,37 @@ func (c *Cluster) defaultConfig() map[string]string {
 		"databases":                     "16",
 		"maxmemory":                     "0",
 		"maxmemory-policy":              "noeviction",
+		"requirepass":                   c.o.Password,
+		"primaryauth":                   c.o.Password,
 	}
 }
 
-// outOfMemory: only noeviction is simulated, nothing is ever evicted.
 func (n *Node) outOfMemory() bool {
 	limit, _ := strconv.Atoi(n.config["maxmemory"])
 	return limit > 0 && n.usedMemory() > limit
+}
+
+// evict makes room as the policy allows. Which keys go is made up: the first ones
+// of the lowest slots.
+func (n *Node) evict() {
+	policy := n.config["maxmemory-policy"]
+	all, volatile := strings.HasPrefix(policy, "allkeys-"), strings.HasPrefix(policy, "volatile-")
+	if !all && !volatile || !n.isMaster() {
+		return
+	}
+	for i, db := range n.dbs {
+		for _, slot := range slices.Sorted(maps.Keys(db)) {
+			for _, key := range db.keys(slot) {
+				if !n.outOfMemory() {
+					return
+				}
+				if all || !db.get(key).expire.IsZero() {
+					n.c.note("%s evicts %s", n, key)
+					n.deleteKey(i, key)
+				}
+			}
+		}
+	}
 }
 
 func cmdPing(r *request) any {
@@ -53,6 +81,13 @@ func cmdPing(r *request) any {
 		return r.args[1]
 	}
 	return "PONG"
+}
+
+// cmdShutdown ends the process, which answers nothing any more.
+func cmdShutdown(r *request) any {
+	r.c.note("%s is shut down", r.n)
+	r.n.crash()
+	return later{}
 }
 
 func cmdRole(r *request) any {

@@ -11,7 +11,7 @@ import (
 // cluster, since package variables are not.
 func commandTable() map[string]command {
 	t := make(map[string]command)
-	for _, rows := range []map[string]command{serverCommands(), clientCommands(), keyCommands(), clusterCommands(), slotCommands(), topologyCommands()} {
+	for _, rows := range []map[string]command{serverCommands(), clientCommands(), keyCommands(), clusterCommands(), slotCommands(), topologyCommands(), atomicCommands()} {
 		for name, row := range rows {
 			row.mutates = driver.Mutates(strings.Split(name, " "))
 			t[name] = row

@@ -82,6 +82,16 @@ func (d *Dialer) connect(addr cluster.Addr) (*session, error) {
 	return s, nil
 }
 
+// Socket is a connection on which nothing was said yet: whoever uses it has to
+// send the password. It is for servers that carry RESP.
+func (d *Dialer) Socket(addr cluster.Addr) (driver.Conn, error) {
+	s, err := d.connect(addr)
+	if err != nil {
+		return nil, &driver.TransportError{Addr: addr, Err: err}
+	}
+	return &conn{addr: addr, s: s}, nil
+}
+
 func bounded(ctx context.Context) (context.Context, context.CancelFunc) {
 	if _, ok := ctx.Deadline(); ok {
 		return ctx, func() {}

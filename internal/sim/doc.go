@@ -52,7 +52,7 @@
 // replication with acknowledgements once a second, replicated SETSLOT (Valkey
 // 8), MIGRATE key by key with partial success and a source that is blocked while
 // its target does not answer, expiry, MULTI/EXEC, several databases (Valkey 9),
-// passwords. What servers do differently is in one place, the type rules.
+// eviction, passwords. What servers do differently is in one place, the type rules.
 //
 // The rules were compared with Redis 6.0, 7.0 and 8.0 and Valkey 8.1 and 9.1 by
 // random sequences of commands on both, state against state after every step.
@@ -64,9 +64,12 @@
 //
 // # What is not
 //
-// Partitions between nodes, LOADING and partial resynchronisation, eviction, ACL
-// users, TLS, hostnames, replica migration, CLUSTER SLOTS, SHARDS, LINKS and
-// SLOT-STATS, SCAN, atomic slot migration. A [Client] follows a redirection at
+// Partitions between nodes, LOADING and partial resynchronisation, ACL users, TLS,
+// hostnames, replica migration, CLUSTER SHARDS, LINKS and SLOT-STATS, values other
+// than strings and lists, the trimming that follows an atomic slot migration on
+// Redis 8.4. Of such a migration the moments count at which it may break off, and
+// not how the keys travel; a client that has to wait for the hand-over is refused.
+// Redis 8.4 is written from its documentation alone. A [Client] follows a redirection at
 // once: nothing happens between ASK and ASKING. Failure is judged once, when a
 // node has been silent for the node timeout, and elections are held once. Texts
 // of errors are those of Redis 7.0 where servers differ in words only.

@@ -197,7 +197,7 @@ func (n *Node) missing(name string) bool {
 	case "CLUSTER ADDSLOTSRANGE", "CLUSTER DELSLOTSRANGE", "FUNCTION LIST", "FUNCTION DUMP", "FUNCTION RESTORE":
 		return !n.rules.modern
 	}
-	return false
+	return n.missingAtomic(name)
 }
 
 func (n *Node) unknown(cmd driver.Command) error {
@@ -238,6 +238,7 @@ func (n *Node) admit(s *session, cmd command, args []string, asking bool) error 
 	if !cmd.write {
 		return nil
 	}
+	n.evict()
 	if n.outOfMemory() && !frees(args) {
 		return refuse("OOM command not allowed when used memory > 'maxmemory'.")
 	}
@@ -257,6 +258,10 @@ func (n *Node) redirect(s *session, cmd command, args, keys []string, asking boo
 		return nil
 	}
 	slot := cluster.KeySlot(keys[0])
+	owner := n.ownerOf(slot)
+	if owner == nil && !n.rules.valkey9 {
+		return refuse("CLUSTERDOWN Hash slot not served")
+	}
 	missing := 0
 	for _, key := range keys {
 		if cluster.KeySlot(key) != slot {
@@ -266,12 +271,17 @@ func (n *Node) redirect(s *session, cmd command, args, keys []string, asking boo
 			missing++
 		}
 	}
-	owner := n.ownerOf(slot)
-	if owner == nil {
+	if owner == nil { // Valkey 9 looks at all keys first
 		return refuse("CLUSTERDOWN Hash slot not served")
+	}
+	if cmd.write && n.isPaused(slot) {
+		return refuse("TRYAGAIN Slot %d is handed over", slot)
 	}
 	if n.isDown() {
 		return refuse("CLUSTERDOWN The cluster is down")
+	}
+	if s.multi && n.rules.valkey9 {
+		missing = 0 // what is queued may be missing until EXEC
 	}
 	return n.redirectOpen(s, cmd, args, openSlot{slot, owner, len(keys), missing, asking})
 }

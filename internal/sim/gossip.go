@@ -199,11 +199,13 @@ func replaceValue(open map[int]*peer, old, new *peer) {
 
 // hearClaims applies the slots in a master's header.
 func (n *Node) hearClaims(h *header, p *peer) bool {
+	news := p.slots != h.claims
 	changed, newer := n.applyClaims(p, h.config, &h.claims)
 	if newer != nil {
 		n.sendUpdate(h.from, newer)
 	}
-	return n.hearDisowned(p, &h.claims) || changed
+	changed = n.hearDisowned(p, &h.claims) || changed
+	return news && n.hearGivenUp(p, &h.claims) || changed
 }
 
 // sendUpdate tells a node that claims a slot with an old epoch who has it.

@@ -45,6 +45,7 @@ type Node struct {
 	busy          *call // a MIGRATE that holds up the event loop
 	inbox         []*call
 	sessions      []*session
+	atomic        atomicState
 	clients       int64
 }
 
@@ -71,6 +72,12 @@ func (n *Node) ID() cluster.NodeID {
 // Addr is where the node listens.
 func (n *Node) Addr() cluster.Addr { return n.self.addr }
 
+// Server is what the node runs.
+func (n *Node) Server() cluster.Server {
+	defer n.c.enter()()
+	return n.server
+}
+
 // SetServer makes the node run another server than the rest.
 func (n *Node) SetServer(s cluster.Server) {
 	defer n.c.enter()()
@@ -90,6 +97,7 @@ func (n *Node) boot() {
 	clear(n.unclaimed)
 	clear(n.banned)
 	clear(n.heard)
+	n.atomic.tales = nil
 }
 
 func (n *Node) isMaster() bool { return n.self.master == nil }

@@ -14,9 +14,10 @@ type Options struct {
 	// node may differ, see Node.SetServer.
 	Server cluster.Server
 
-	Databases   int           // databases of a cluster (Valkey 9); default 1
-	NodeTimeout time.Duration // cluster-node-timeout; default 2 s
-	Password    string        // demanded of every connection; none by default
+	Addrs       []cluster.Addr // where the nodes are, in their order; then 127.0.0.1:7001 and on
+	Databases   int            // databases of a cluster (Valkey 9); default 1
+	NodeTimeout time.Duration  // cluster-node-timeout; default 2 s
+	Password    string         // demanded of every connection; none by default
 
 	GossipDelay   time.Duration // until an ordinary change is heard; default 100 ms
 	GossipJitter  time.Duration // added to GossipDelay at random, by Seed; default none
@@ -28,6 +29,7 @@ type Options struct {
 
 	PartialCoverage bool // cluster-require-full-coverage no
 	NoAutoFailover  bool // replicas never promote themselves
+	Untold          bool // no Trace, for clusters that run for long
 	Seed            int  // makes other node ids, hence other collisions, and other jitter
 }
 
@@ -42,6 +44,14 @@ func (o Options) withDefaults() Options {
 	orDefault(&o.FailoverDelay, time.Second)
 	orDefault(&o.AckInterval, time.Second)
 	return o
+}
+
+// addr is where the node of that number listens.
+func (o Options) addr(i int) cluster.Addr {
+	if i < len(o.Addrs) {
+		return o.Addrs[i]
+	}
+	return cluster.Addr{Host: "127.0.0.1", Port: 7001 + i}
 }
 
 func orDefault(d *time.Duration, otherwise time.Duration) {

@@ -1,17 +1,27 @@
 package ui
 
-import "github.com/trib-dev/trib/pkg/move"
+import (
+	"github.com/trib-dev/trib/pkg/move"
+	"github.com/trib-dev/trib/pkg/plan"
+)
 
 // Failure is a run that did not end well, as it is told on standard error.
 type Failure struct {
-	Schema    int             `json:"schema"`
-	Message   string          `json:"error"`
-	Reasons   []string        `json:"reasons,omitempty"` // where there are several, one by one
-	Conflicts []move.Conflict `json:"conflicts,omitempty"`
-	Hint      string          `json:"hint,omitempty"`
-	Exit      int             `json:"exit"`
+	Schema    int              `json:"schema"`
+	Message   string           `json:"error"`
+	Reasons   []string         `json:"reasons,omitempty"` // where there are several, one by one
+	Conflicts []Conflict       `json:"conflicts,omitempty"`
+	Undecided []plan.Undecided `json:"undecided,omitempty"`
+	Hint      string           `json:"hint,omitempty"`
+	Exit      int              `json:"exit"`
 
 	Head string `json:"-"` // heads the reasons
+}
+
+// Conflict is a key that needs a decision, with the argument for either.
+type Conflict struct {
+	move.Conflict
+	Flags map[move.Winner]string `json:"flags"`
 }
 
 // Text writes what is wrong, and what to run next.

@@ -85,11 +85,17 @@ func (v Import) Summary(p *Page) {
 		p.Line("%s deleted at the source.", count(t.Deleted, "key"))
 	}
 	problems(p, t)
-	if c := v.Verified; c != nil {
-		p.Line("*** Compared %s: %s equal, %s with another value, %s missing.",
-			count(c.Scanned, "key"), grouped(c.Skipped), grouped(c.Existing), grouped(c.Failed))
-		problems(p, *c)
+	compared(p, v.Verified)
+}
+
+// compared says what was found afterwards, where somebody looked.
+func compared(p *Page, c *ingest.Totals) {
+	if c == nil {
+		return
 	}
+	p.Line("*** Compared %s: %s equal, %s with another value, %s missing.",
+		count(c.Scanned, "key"), grouped(c.Skipped), grouped(c.Existing), grouped(c.Failed))
+	problems(p, *c)
 }
 
 func problems(p *Page, t ingest.Totals) {
@@ -105,6 +111,7 @@ func problems(p *Page, t ingest.Totals) {
 type Intake struct {
 	term *Terminal
 	mode ProgressMode
+	verb string
 	all  int64
 	now  func() time.Time
 
@@ -114,10 +121,10 @@ type Intake struct {
 	line  time.Time
 }
 
-// NewIntake begins to show an import of about so many keys, 0 where nobody knows.
-// End must be called.
-func NewIntake(t *Terminal, mode ProgressMode, keys int64, now func() time.Time) *Intake {
-	return &Intake{term: t, mode: mode, all: keys, now: now, began: now(), line: now()}
+// NewIntake begins to show how about so many keys come in, 0 where nobody knows.
+// The verb says how: "importing". End must be called.
+func NewIntake(t *Terminal, mode ProgressMode, verb string, keys int64, now func() time.Time) *Intake {
+	return &Intake{term: t, mode: mode, verb: verb, all: keys, now: now, began: now(), line: now()}
 }
 
 // Take takes what was done so far.
@@ -137,9 +144,9 @@ func (g *Intake) Take(t ingest.Totals) {
 
 // text is "importing 40% (400,000 of 1,000,000 keys), 200,000 keys/s, 3s left".
 func (g *Intake) text(t ingest.Totals, now time.Time) string {
-	text := "importing " + count(t.Scanned, "key")
+	text := g.verb + " " + count(t.Scanned, "key")
 	if g.all > 0 {
-		text = fmt.Sprintf("importing %d%% (%s of %s keys)", min(100, 100*t.Scanned/g.all), grouped(t.Scanned), grouped(g.all))
+		text = fmt.Sprintf("%s %d%% (%s of %s keys)", g.verb, min(100, 100*t.Scanned/g.all), grouped(t.Scanned), grouped(g.all))
 	}
 	elapsed := now.Sub(g.began)
 	if elapsed < time.Second || t.Scanned == 0 {

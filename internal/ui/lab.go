@@ -1,6 +1,7 @@
 package ui
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 )
@@ -13,6 +14,8 @@ type Lab struct {
 	Removed bool      `json:"removed,omitempty"`
 	Nodes   []LabNode `json:"nodes"`
 	Create  *Outcome  `json:"create,omitempty"` // of the cluster formed on them
+
+	Simulated bool `json:"simulated,omitempty"` // played by trib itself, which runs on
 }
 
 // LabNode is one local server.
@@ -32,7 +35,7 @@ func (v Lab) Text(p *Page) {
 		if n.Pid != 0 {
 			pid = fmt.Sprint(n.Pid)
 		}
-		rows[i] = []string{n.Addr, pid, n.Condition, n.Server, n.Dir}
+		rows[i] = []string{n.Addr, pid, n.Condition, n.Server, cmp.Or(n.Dir, "-")}
 	}
 	p.table([]string{"address", "pid", "condition", "server", "directory"}, rows, 1)
 }
@@ -50,5 +53,9 @@ func (v Lab) Usage(p *Page) {
 	p.Blank()
 	p.Line("Try:   redis-cli -c -h %s -p %s", host, port)
 	p.Line("       trib check %s", addr)
+	if v.Simulated {
+		p.Line("End:   Ctrl-C")
+		return
+	}
 	p.Line("End:   trib lab down %s", v.Dir)
 }

@@ -14,6 +14,7 @@ type Outcome struct {
 	DryRun    bool             `json:"dry_run"`
 	Changed   bool             `json:"changed"` // false also where everything was so already
 	Plan      plan.Plan        `json:"plan"`
+	Movers    []plan.Mover     `json:"movers,omitempty"` // how its slots move, or would have, pair by pair
 	Slots     int              `json:"slots_moved"`
 	Keys      int64            `json:"keys_moved"`
 	ElapsedMS int64            `json:"elapsed_ms"`
@@ -31,8 +32,12 @@ func (o *Outcome) Verified(c Check) {
 // Summary says what a run has done.
 func (o Outcome) Summary(p *Page) {
 	elapsed := span(time.Duration(o.ElapsedMS) * time.Millisecond)
-	if o.Slots == 0 {
+	switch {
+	case o.Slots == 0 && o.Keys == 0:
 		p.Line("[OK] Done in %s.", elapsed)
+		return
+	case o.Slots == 0:
+		p.Line("[OK] Brought %s to the owners of their slots in %s.", count(o.Keys, "key"), elapsed)
 		return
 	}
 	p.Line("[OK] Moved %s with %s in %s.", count(int64(o.Slots), "slot"), count(o.Keys, "key"), elapsed)

@@ -13,9 +13,16 @@ type Status struct {
 	Seed      string     `json:"seed"`
 	Operators []Operator `json:"operators"`           // who hold the lock now, or try to
 	Operation *Operation `json:"operation,omitempty"` // the last one that was begun on this host
+	Jobs      []Job      `json:"jobs,omitempty"`      // moves that the servers carry out by themselves, and such as came to nothing
 	Open      []string   `json:"open,omitempty"`      // moves in the middle of which slots are, as the nodes say
 	Problems  []string   `json:"problems,omitempty"`  // what keeps open slots from being finished
 	Next      string     `json:"next,omitempty"`      // the command that continues
+}
+
+// Job is a move that servers carry out by themselves, or gave up.
+type Job struct {
+	Text    string `json:"text"`
+	Running bool   `json:"running"`
 }
 
 // Operator is one who works on the cluster now.
@@ -67,6 +74,7 @@ func (v Status) Text(p *Page) {
 	if v.Operation != nil {
 		v.Operation.text(p)
 	}
+	v.jobs(p)
 	p.Line(">>> Open slots")
 	for _, o := range v.Open {
 		p.Line("    %s", o)
@@ -93,6 +101,21 @@ func (v Status) operators(p *Page) {
 	}
 	if len(v.Operators) == 0 {
 		p.Line("[OK] Nobody works on this cluster.")
+	}
+}
+
+// jobs says nothing where there are none: most servers know none.
+func (v Status) jobs(p *Page) {
+	if len(v.Jobs) == 0 {
+		return
+	}
+	p.Line(">>> Moves by the servers themselves")
+	for _, j := range v.Jobs {
+		if j.Running {
+			p.Line("    %s", j.Text)
+		} else {
+			p.Line("[WARNING] %s", j.Text)
+		}
 	}
 }
 

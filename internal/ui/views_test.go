@@ -102,7 +102,7 @@ func TestViews(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		p.Estimate(s, map[cluster.NodeID]int64{id(1): 300, id(2): 64})
+		p.Estimate(s, map[cluster.NodeID]int64{id(1): 300, id(2): 64}, plan.MoverOptions{})
 		return RebalancePlan{MovePlan{Plan: p, State: s}, o}.Text
 	}
 	drain := func(s cluster.State, o plan.DrainOptions) func(*Page) {

@@ -2,6 +2,7 @@ package apply
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -37,6 +38,7 @@ type Options struct {
 	Observer Observer // may be nil
 	Lock     lock.Options
 	Move     move.Options
+	Movers   plan.MoverOptions
 
 	Override []plan.ObstacleCode // obstacles that shall not keep it from starting
 
@@ -46,7 +48,7 @@ type Options struct {
 }
 
 // Run carries out a plan. Its error is a *StaleError, a *PreflightError, a
-// *lock.HeldError or
+// *plan.Refusal, a *lock.HeldError or
 // whatever else kept it from starting where nothing was changed, and a
 // *PartialError where something was. A cancelled ctx stops it at the next point
 // that leaves every slot closed or resumable.
@@ -86,12 +88,15 @@ type runner struct {
 	o       Options
 	name    string // client name of every connection
 	crew    *crew
+	movers  []plan.Mover // of the pairs between which slots are to move
 	changed atomic.Bool  // something was sent that may have changed the cluster
 	done    atomic.Int32 // steps
 	telling sync.Mutex
-	moved   time.Time // when slots were last moved
-	met     time.Time // when nodes were last told to meet again
-	agreed  time.Time // since when all agree
+	seen    time.Time       // when it was first seen who owns what
+	moved   time.Time       // when slots were last moved
+	fresh   cluster.SlotSet // these slots
+	met     time.Time       // when nodes were last told to meet again
+	agreed  time.Time       // since when all agree
 }
 
 func newRunner(p plan.Plan, o Options) *runner {
@@ -100,7 +105,7 @@ func newRunner(p plan.Plan, o Options) *runner {
 	}
 	if o.WaitTimeout == 0 {
 		o.WaitTimeout = defaultWait
-		if p.Kind == plan.KindAddNode {
+		if meets(p) {
 			o.WaitTimeout = forgetWatch + defaultWait/2 // a node that has just been forgotten is shunned so long
 		}
 	}
@@ -186,6 +191,7 @@ func (r *runner) prepare(ctx context.Context) ([]int, error) {
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
 	}
+	r.seen = time.Now()
 	observe.Count(ctx, r.o.Dialer, s, r.slotsToClose)
 	var todo []int
 	stale := &StaleError{}
@@ -201,6 +207,9 @@ func (r *runner) prepare(ctx context.Context) ([]int, error) {
 		return nil, stale
 	}
 	r.done.Store(int32(len(r.p.Steps) - len(todo)))
+	if err := r.chooseMovers(ctx, s, todo); err != nil {
+		return nil, err
+	}
 	return todo, r.preflight(ctx, s, todo)
 }
 
@@ -210,29 +219,48 @@ func (r *runner) prepare(ctx context.Context) ([]int, error) {
 func (r *runner) slotsToClose(m cluster.Member) cluster.SlotSet {
 	var slots cluster.SlotSet
 	for _, step := range r.p.Steps {
-		if step.Action == plan.CloseSlots && step.Node == m.ID || step.Action == plan.GatherKeys && step.From == m.ID {
+		if step.Action == plan.CloseSlots && step.Node == m.ID || step.Action.Gathers() && step.From == m.ID {
 			slots = slots.Union(step.Slots)
 		}
 	}
 	return slots
 }
 
-// carryOut does the steps, those of a kind together, and then verifies.
+// carryOut does the steps, those of a kind together, and then verifies. In a
+// repair, keys that need a decision keep no other keys from their way.
 func (r *runner) carryOut(ctx context.Context, todo []int) error {
+	var left leftovers
 	for len(todo) > 0 {
 		if ctx.Err() != nil {
-			return r.stopped(context.Cause(ctx))
+			return r.stopped(errors.Join(context.Cause(ctx), left.err()))
 		}
 		n := r.wave(todo)
-		if err := r.do(ctx, todo[:n]); err != nil {
-			return r.stopped(err)
+		err := r.do(ctx, todo[:n])
+		if r.p.Kind == plan.KindFix && r.carriesKeys(todo[n:]) {
+			err = left.keep(err)
+		}
+		if err != nil {
+			return r.stopped(errors.Join(err, left.err()))
 		}
 		todo = todo[n:]
+	}
+	if err := left.err(); err != nil {
+		return r.stopped(err)
 	}
 	if err := r.verify(ctx); err != nil {
 		return r.stopped(err)
 	}
 	return nil
+}
+
+// carriesKeys reports whether the next step moves keys, and nothing that relies
+// on where others are.
+func (r *runner) carriesKeys(todo []int) bool {
+	if len(todo) == 0 {
+		return false
+	}
+	action := r.p.Steps[todo[0]].Action
+	return action == plan.MoveSlots || action.Gathers()
 }
 
 // stopped turns an error into a *PartialError once anything was changed.
@@ -250,7 +278,7 @@ func (r *runner) stopped(err error) error {
 // one and target in another.
 func (r *runner) wave(todo []int) int {
 	first := r.p.Steps[todo[0]].Action
-	if first == plan.MoveSlots {
+	if first == plan.MoveSlots || first.Gathers() {
 		return r.moveWave(todo)
 	}
 	n := 1
@@ -268,7 +296,7 @@ func (r *runner) moveWave(todo []int) int {
 	sources, targets := make(map[cluster.NodeID]bool), make(map[cluster.NodeID]bool)
 	for n, i := range todo {
 		step := r.p.Steps[i]
-		if step.Action != plan.MoveSlots || targets[step.From] || sources[step.To] {
+		if step.Action != r.p.Steps[todo[0]].Action || targets[step.From] || sources[step.To] {
 			return n
 		}
 		sources[step.From], targets[step.To] = true, true
@@ -278,8 +306,11 @@ func (r *runner) moveWave(todo []int) int {
 
 // do carries out steps that can be done together.
 func (r *runner) do(ctx context.Context, steps []int) error {
-	if r.p.Steps[steps[0]].Action == plan.MoveSlots {
+	switch action := r.p.Steps[steps[0]].Action; {
+	case action == plan.MoveSlots:
 		return r.moveSlots(ctx, steps)
+	case action.Gathers():
+		return r.gatherKeys(ctx, steps)
 	}
 	for _, i := range steps {
 		r.begin(i)
@@ -321,8 +352,8 @@ func (r *runner) act(ctx context.Context, steps []int) error {
 		return r.pinSlots(ctx, steps)
 	case plan.ClaimSlots:
 		return r.claimSlots(ctx, steps)
-	case plan.GatherKeys:
-		return r.gatherKeys(ctx, steps)
+	case plan.BumpEpoch:
+		return r.bumpEpochs(ctx, steps)
 	}
 	return fmt.Errorf("unknown action %q", r.p.Steps[steps[0]].Action)
 }

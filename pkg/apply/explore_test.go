@@ -39,6 +39,9 @@ const (
 // every thins out what is explored beside the main line; make prove takes 1.
 var every = flag.Int("every", 4, "explore every n-th point of the variants")
 
+// coarse thins out the main line as well, for mutants.
+var coarse = flag.Int("coarse", 1, "explore every n-th point only")
+
 // trial is one run of the tool on a fresh cluster.
 type trial struct {
 	c          *sim.Cluster
@@ -51,6 +54,9 @@ type trial struct {
 	failedOver bool
 	conflicts  map[string]bool // keys that were named as conflicts
 	move       move.Options
+	method     plan.Method
+	wait       time.Duration
+	server     cluster.Server
 	points     int
 	gate       chan struct{}   // held while something happens between two commands
 	counted    []string        // slots that the source has counted since it last showed its view
@@ -60,7 +66,7 @@ type trial struct {
 
 func newTrial(o sim.Options, m move.Options) *trial {
 	c := sim.New(o)
-	tr := &trial{c: c, nodes: c.Form(3, 1), model: sim.NewModel(), writer: c.Client(), move: m, gate: make(chan struct{}, 1), proven: make(map[string]bool)}
+	tr := &trial{c: c, nodes: c.Form(3, 1), model: sim.NewModel(), writer: c.Client(), move: m, method: plan.MethodClassic, server: o.Server, gate: make(chan struct{}, 1), proven: make(map[string]bool)}
 	for slot := range movedSlots {
 		for i := range keysPerSlot {
 			tr.keys = append(tr.keys, fmt.Sprintf("{%s}%d", tags()[slot], i))
@@ -116,7 +122,7 @@ func (f fault) String() string {
 	if f.kill {
 		what += ", killed"
 	}
-	return fmt.Sprintf("command %d %s%s", f.at, what, [...]string{"", ", source failed over"}[f.failover])
+	return fmt.Sprintf("command %d %s%s", f.at, what, [...]string{"", ", source failed over", ", target failed over"}[f.failover])
 }
 
 // lossOfTool are the faults that are the tool's own: it dies, or its connection
@@ -138,7 +144,9 @@ var lossOfNode = []fault{{failover: 1}, {failover: 1, outcome: sim.DropReply, ki
 // isPoint reports whether a fault is tried at a command: where it changes
 // something, and in the middle of the guard's proof.
 func isPoint(e sim.Event) bool {
-	return e.Mutation > 0 || slices.Equal(e.Cmd, driver.Cmd("INFO", "keyspace"))
+	name := e.Cmd.Name()
+	return e.Mutation > 0 || slices.Equal(e.Cmd, driver.Cmd("INFO", "keyspace")) ||
+		name == "CLUSTER GETSLOTMIGRATIONS" || name == "CLUSTER MIGRATION"
 }
 
 // run lets the tool reshard with one fault; it returns how many points there
@@ -187,6 +195,9 @@ func (tr *trial) failOver(e sim.Event, replica *sim.Node) {
 	tr.gate <- struct{}{}
 	defer func() { <-tr.gate }()
 	tr.write()
+	for _, n := range tr.nodes {
+		tr.residual = tr.residual || n.HandingOver()
+	}
 	replica.Takeover()
 	tr.failedOver = true
 	time.Sleep(heard)
@@ -218,6 +229,9 @@ func (tr *trial) options(d driver.Dialer) apply.Options {
 		Dialer: d,
 		Lock:   lock.Options{Holder: "test"},
 		Move:   tr.move,
+		Movers: plan.MoverOptions{Method: tr.method},
+
+		WaitTimeout: tr.wait,
 	}
 }
 
@@ -245,6 +259,7 @@ func (tr *trial) resume(ctx context.Context) (steps int, err error) {
 		return 0, err
 	}
 	observe.ForResume(ctx, d, s)
+	observe.ForMoves(ctx, d, s)
 	p, err := plan.Resume(s)
 	if err != nil || len(p.Steps) == 0 {
 		return 0, err
@@ -298,6 +313,11 @@ type explored struct {
 // explore tries every fault at every command.
 func explore(t *testing.T, o sim.Options, m move.Options, faults []fault, step int) explored {
 	t.Helper()
+	return exploreTrials(t, func() *trial { return newTrial(o, m) }, faults, step)
+}
+
+func exploreTrials(t *testing.T, begin func() *trial, faults []fault, step int) explored {
+	t.Helper()
 	e := explored{bad: make(map[string][]string)}
 	const enough = 3 // failures say what there is to say
 	for at, reached := 1, true; reached && len(e.bad) < enough; at += step {
@@ -305,7 +325,7 @@ func explore(t *testing.T, o sim.Options, m move.Options, faults []fault, step i
 		for _, f := range faults {
 			f.at = at
 			synctest.Test(t, func(t *testing.T) {
-				tr := newTrial(o, m)
+				tr := begin()
 				hit, problems := tr.survive(t.Context(), f)
 				if !hit {
 					return
@@ -388,9 +408,9 @@ func TestEveryFault(t *testing.T) {
 	for _, v := range variants {
 		for kind, faults := range map[string][]fault{"tool": lossOfTool, "node": lossOfNode} {
 			t.Run(v.name+"/"+kind, func(t *testing.T) {
-				step := 1
+				step := *coarse
 				if v.thin {
-					step = *every
+					step *= *every
 				}
 				e := explore(t, sim.Options{Server: servers[v.server]}, v.move, faults, step)
 				t.Logf("%d fault points, %d acknowledged writes, %d conflicts named", e.points, e.acked, e.conflicts)

@@ -31,6 +31,9 @@ func (r *runner) failover(ctx context.Context, steps []int) error {
 			return err
 		}
 	}
+	if step.Mode == plan.Takeover {
+		r.takeoverReady(ctx, step)
+	}
 	var last error
 	for range electionTries {
 		if last = r.elect(ctx, step); last == nil {

@@ -2,6 +2,7 @@ package apply
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
 
@@ -70,6 +71,9 @@ func (r *runner) claim(ctx context.Context, step plan.Step) error {
 	if err := r.takeSlots(ctx, claimer, step.Slots); err != nil {
 		return err
 	}
+	if err := r.tellPinned(ctx, step, s); err != nil {
+		return err
+	}
 	return r.await(ctx, "all nodes to know the new owner", func(ctx context.Context) ([]string, error) {
 		s, err := r.observe(ctx)
 		if err != nil || plan.Claimed(step, s) {
@@ -79,11 +83,32 @@ func (r *runner) claim(ctx context.Context, step plan.Step) error {
 	})
 }
 
+// tellPinned tells those who import slots whose they are now: they serve nobody
+// as long as a slot has no owner in their view. Redis lets an importing node hear
+// of none; Valkey 8 does, and might take the slot itself if it were told first.
+func (r *runner) tellPinned(ctx context.Context, step plan.Step, s cluster.State) error {
+	for _, m := range s.Masters() {
+		var cmds []driver.Command
+		for slot := range step.Slots.All() {
+			if m.View.Self().Importing[slot] == step.Node {
+				cmds = append(cmds, driver.Cmd("CLUSTER", "SETSLOT", strconv.Itoa(slot), "NODE", string(step.Node)))
+			}
+		}
+		if len(cmds) == 0 || m.Features.ReplicatedSetSlot {
+			continue
+		}
+		if err := r.crew.order(ctx, plan.Node{ID: m.ID, Addr: m.Addr}, cmds...); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // endangered are the nodes that would lose keys, or slots, to a claim.
 func endangered(step plan.Step, s cluster.State) []string {
 	var reasons []string
 	for _, m := range s.Members {
-		if !m.Reachable() {
+		if silentFor(step, m, s) {
 			reasons = append(reasons, fmt.Sprintf("%s does not answer", m.Addr))
 		}
 		if !m.IsMaster() || m.ID == step.Node {
@@ -108,17 +133,19 @@ func (r *runner) takeSlots(ctx context.Context, m cluster.Member, slots cluster.
 	for _, n := range m.View.Nodes {
 		bound = bound.Union(n.Slots)
 	}
+	missing := slots.Minus(m.Slots())
 	var cmds []driver.Command
-	for slot := range slots.Minus(m.Slots()).All() {
-		number := strconv.Itoa(slot)
-		if m.OpenSlots().Has(slot) {
-			cmds = append(cmds, driver.Cmd("CLUSTER", "SETSLOT", number, "STABLE"))
-		}
-		if bound.Has(slot) {
-			cmds = append(cmds, driver.Cmd("CLUSTER", "DELSLOTS", number))
-		}
+	for slot := range slots.Intersect(m.OpenSlots()).All() {
+		cmds = append(cmds, driver.Cmd("CLUSTER", "SETSLOT", strconv.Itoa(slot), "STABLE"))
 	}
-	if missing := slots.Minus(m.Slots()); !missing.Empty() {
+	disown := driver.Cmd("CLUSTER", "DELSLOTS")
+	for slot := range missing.Intersect(bound).All() {
+		disown = append(disown, strconv.Itoa(slot))
+	}
+	if len(disown) > 2 {
+		cmds = append(cmds, disown)
+	}
+	if !missing.Empty() {
 		cmds = append(cmds, addSlots(missing, m.Features.AddSlotsRange))
 	}
 	node := r.node(m.ID)
@@ -137,29 +164,39 @@ func (r *runner) takeSlots(ctx context.Context, m cluster.Member, slots cluster.
 	return nil
 }
 
-// gatherKeys brings keys to the owners of their slots. Keys that need a decision
-// keep no others from that.
+// gatherKeys brings keys to the owners of their slots, or drops them: all holders
+// work at the same time. Keys that need a decision keep no others from that.
 func (r *runner) gatherKeys(ctx context.Context, steps []int) error {
-	var left leftovers
-	for _, i := range steps {
-		if ctx.Err() != nil {
-			return context.Cause(ctx)
-		}
-		if err := left.keep(r.gather(ctx, i)); err != nil {
-			return err
-		}
-	}
-	return left.err()
-}
-
-func (r *runner) gather(ctx context.Context, i int) error {
 	s, err := r.observe(ctx)
 	if err != nil {
 		return err
 	}
+	if err := r.unblocked(steps, s); err != nil {
+		return err
+	}
+	var left leftovers
+	err = r.bySource(ctx, steps, func(ctx context.Context, i int) error {
+		return left.keep(r.gather(ctx, i, s))
+	})
+	return errors.Join(err, left.err())
+}
+
+func (r *runner) gather(ctx context.Context, i int, s cluster.State) error {
 	step := r.p.Steps[i]
 	from, _ := s.Get(step.From)
 	to, _ := s.Get(step.To)
+	do := move.Gather
+	switch step.Action {
+	case plan.DropKeys:
+		do = move.Drop
+	case plan.DiscardKeys:
+		do = move.Discard
+	}
 	e := Event{Kind: SlotsMoved, Step: i, Action: step.Action, Total: step.Slots.Len()}
-	return move.Gather(ctx, r.o.Dialer, r.name, from, to, step.Slots, r.o.Move, func(p move.Progress) { r.relay(&e, p) })
+	r.begin(i)
+	err := do(ctx, r.o.Dialer, r.name, from, to, step.Slots, r.o.Move, func(p move.Progress) { r.relay(&e, p) })
+	if err == nil {
+		r.end(i)
+	}
+	return err
 }

@@ -64,9 +64,9 @@ func (r *runner) memberAct(steps []int) func(context.Context, []int) error {
 	case action == plan.Renew:
 		return r.renew
 	case action == plan.Forget:
-		return r.forget
+		return inTurn(r.forget)
 	case action == plan.Failover:
-		return r.failover
+		return inTurn(r.failover)
 	}
 	return nil
 }
@@ -286,7 +286,7 @@ func (r *runner) rejoin(ctx context.Context, s cluster.State) error {
 // lasting lets a membership that others may undo last a moment before it counts.
 func (r *runner) lasting(waiting []string) []string {
 	switch {
-	case r.p.Kind != plan.KindAddNode:
+	case !meets(r.p):
 		return waiting
 	case len(waiting) > 0:
 		r.agreed = time.Time{}

@@ -5,7 +5,6 @@ import (
 	"slices"
 
 	"github.com/trib-dev/trib/pkg/cluster"
-	"github.com/trib-dev/trib/pkg/driver"
 	"github.com/trib-dev/trib/pkg/move"
 	"github.com/trib-dev/trib/pkg/plan"
 )
@@ -15,7 +14,7 @@ import (
 func (r *runner) preflight(ctx context.Context, s cluster.State, todo []int) error {
 	obstacles := plan.Preflight(r.p, s, r.o.Move.WaitReplicas)
 	if !slices.Contains(r.o.Override, plan.ObstaclePermissions) {
-		denied, err := r.denied(ctx, todo)
+		denied, err := r.denied(ctx, s, todo)
 		if err != nil {
 			return err
 		}
@@ -32,37 +31,82 @@ func (r *runner) preflight(ctx context.Context, s cluster.State, todo []int) err
 	return nil
 }
 
-// denied is what the user may not do at the ends of the moves.
-func (r *runner) denied(ctx context.Context, todo []int) ([]plan.Obstacle, error) {
-	sources, targets := make(map[cluster.NodeID]bool), make(map[cluster.NodeID]bool)
-	for _, i := range todo {
-		if step := r.p.Steps[i]; step.Action == plan.MoveSlots {
-			sources[step.From], targets[step.To] = true, true
-		}
-	}
-	atSources, err := r.deniedAt(ctx, sources, move.DeniedAtSource)
-	if err != nil {
-		return nil, err
-	}
-	atTargets, err := r.deniedAt(ctx, targets, move.DeniedAtTarget)
-	return append(atSources, atTargets...), err
-}
-
-func (r *runner) deniedAt(ctx context.Context, ids map[cluster.NodeID]bool,
-	ask func(context.Context, driver.Dialer, string, cluster.Addr) ([]string, error),
-) ([]plan.Obstacle, error) {
-	var obstacles []plan.Obstacle
-	for _, n := range r.p.Nodes {
-		if !ids[n.ID] {
-			continue
-		}
-		texts, err := ask(ctx, r.o.Dialer, r.name, n.Addr)
+// denied is what the user may not do at the ends of the moves, where keys are
+// gathered and where slots are claimed.
+func (r *runner) denied(ctx context.Context, s cluster.State, todo []int) ([]plan.Obstacle, error) {
+	var all []plan.Obstacle
+	for _, q := range r.permissions(todo) {
+		member, _ := s.Get(q.node)
+		texts, err := r.deniedAt(ctx, member, q.part)
 		if err != nil {
 			return nil, err
 		}
 		for _, text := range texts {
-			obstacles = append(obstacles, plan.Obstacle{Code: plan.ObstaclePermissions, Text: text})
+			if o := (plan.Obstacle{Code: plan.ObstaclePermissions, Text: text}); !slices.Contains(all, o) {
+				all = append(all, o)
+			}
 		}
 	}
-	return obstacles, nil
+	return all, nil
+}
+
+// part is what a node does in a plan.
+type part int
+
+const (
+	source part = iota
+	target
+	atomicSource
+	atomicTarget
+	holder
+	claimer
+)
+
+// permission is a part that a node has, which takes the right to it.
+type permission struct {
+	node cluster.NodeID
+	part part
+}
+
+// permissions are all parts of all nodes in the steps that are left to do.
+func (r *runner) permissions(todo []int) []permission {
+	var all []permission
+	add := func(node cluster.NodeID, p part) {
+		if q := (permission{node, p}); !slices.Contains(all, q) {
+			all = append(all, q)
+		}
+	}
+	for _, m := range r.movers {
+		if m.Method == plan.MethodAtomic {
+			add(m.From, atomicSource)
+			add(m.To, atomicTarget)
+			continue
+		}
+		add(m.From, source)
+		add(m.To, target)
+	}
+	for _, i := range todo {
+		switch step := r.p.Steps[i]; step.Action {
+		case plan.GatherKeys, plan.DropKeys, plan.DiscardKeys:
+			add(step.From, holder)
+			add(step.To, target)
+		case plan.PinSlots:
+			add(step.From, holder)
+		case plan.ClaimSlots:
+			add(step.Node, claimer)
+		}
+	}
+	return all
+}
+
+func (r *runner) deniedAt(ctx context.Context, m cluster.Member, p part) ([]string, error) {
+	switch p {
+	case source, atomicSource:
+		return move.DeniedAtSource(ctx, r.o.Dialer, r.name, m, p == atomicSource)
+	case target, atomicTarget:
+		return move.DeniedAtTarget(ctx, r.o.Dialer, r.name, m, p == atomicTarget)
+	case holder:
+		return move.DeniedAtHolder(ctx, r.o.Dialer, r.name, m.Addr)
+	}
+	return move.DeniedToClaim(ctx, r.o.Dialer, r.name, m.Addr)
 }

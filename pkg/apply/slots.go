@@ -36,37 +36,50 @@ func (r *runner) moveSlots(ctx context.Context, steps []int) error {
 	if err := r.unblocked(steps, s); err != nil {
 		return err
 	}
-	var sources []cluster.NodeID
-	moves := make(map[cluster.NodeID][]int)
-	for _, i := range steps {
-		from := r.p.Steps[i].From
-		if moves[from] == nil {
-			sources = append(sources, from)
-		}
-		moves[from] = append(moves[from], i)
-	}
 	var left leftovers
-	g, ctx := errgroup.WithContext(ctx)
-	g.SetLimit(sourcesAtOnce)
-	for _, from := range sources {
-		g.Go(func() error { return r.moveFrom(ctx, moves[from], s, &left) })
-	}
-	err = g.Wait()
-	r.moved = time.Now()
+	err = r.bySource(ctx, steps, func(ctx context.Context, i int) error {
+		return left.keep(r.moveStep(ctx, i, s))
+	})
+	r.moved, r.fresh = time.Now(), r.fresh.Union(r.slotsOf(steps))
 	return errors.Join(err, left.err())
 }
 
-// moveFrom works off the moves of one source.
-func (r *runner) moveFrom(ctx context.Context, steps []int, s cluster.State, left *leftovers) error {
+func (r *runner) slotsOf(steps []int) cluster.SlotSet {
+	var slots cluster.SlotSet
 	for _, i := range steps {
-		if ctx.Err() != nil {
-			return context.Cause(ctx)
-		}
-		if err := left.keep(r.moveStep(ctx, i, s)); err != nil {
-			return err
-		}
+		slots = slots.Union(r.p.Steps[i].Slots)
 	}
-	return nil
+	return slots
+}
+
+// bySource carries out steps: each source works its own off one after the other,
+// and all sources work at the same time.
+func (r *runner) bySource(ctx context.Context, steps []int, do func(context.Context, int) error) error {
+	var sources []cluster.NodeID
+	of := make(map[cluster.NodeID][]int)
+	for _, i := range steps {
+		from := r.p.Steps[i].From
+		if of[from] == nil {
+			sources = append(sources, from)
+		}
+		of[from] = append(of[from], i)
+	}
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(sourcesAtOnce)
+	for _, from := range sources {
+		g.Go(func() error {
+			for _, i := range of[from] {
+				if ctx.Err() != nil {
+					return context.Cause(ctx)
+				}
+				if err := do(ctx, i); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	}
+	return g.Wait()
 }
 
 // moveStep carries out what is left of one move.
@@ -77,9 +90,7 @@ func (r *runner) moveStep(ctx context.Context, index int, s cluster.State) error
 	slots := plan.Remaining(step, s)
 	e := Event{Kind: SlotsMoved, Step: index, Action: step.Action, Done: step.Slots.Len() - slots.Len(), Total: step.Slots.Len()}
 	r.begin(index)
-	err := move.Classic(ctx, r.o.Dialer, r.name, from, to, slots, r.o.Move, func(p move.Progress) {
-		r.relay(&e, p)
-	})
+	err := r.carry(ctx, step, transfer{from, to, slots, func(p move.Progress) { r.relay(&e, p) }})
 	if err == nil {
 		r.end(index)
 	}
@@ -172,13 +183,9 @@ func (r *runner) settled(ctx context.Context, steps []int) (cluster.State, error
 		s, err = r.observe(ctx)
 		return append(behind(s, r.ends(steps)...), r.misled(s, steps)...), err
 	})
-	fresh := slices.ContainsFunc(steps, func(i int) bool { return mayBeFresh(s, r.p.Steps[i]) })
-	if err != nil || !fresh && r.moved.IsZero() {
+	rest := time.Until(r.rested(steps, s))
+	if err != nil || rest <= 0 {
 		return s, err
-	}
-	rest := settling
-	if !fresh {
-		rest = time.Until(r.moved.Add(settling))
 	}
 	select {
 	case <-time.After(rest):
@@ -188,21 +195,45 @@ func (r *runner) settled(ctx context.Context, steps []int) (cluster.State, error
 	return r.observe(ctx)
 }
 
+// rested is when slots have stayed for long enough where they are. What this run
+// has not moved itself was there when it was first looked at.
+func (r *runner) rested(steps []int, s cluster.State) time.Time {
+	switch {
+	case !r.fresh.Intersect(r.slotsOf(steps)).Empty():
+		return r.moved.Add(settling)
+	case slices.ContainsFunc(steps, func(i int) bool { return mayBeFresh(s, r.p.Steps[i]) }):
+		return r.seen.Add(settling)
+	}
+	return time.Time{}
+}
+
 // misled are the masters that see somebody else as owner of slots that are to
-// move: they have not heard of the last move yet.
+// move: they have not heard of the last move yet. One that imports them from a
+// node that has failed will not hear of that node's successor before it is told.
 func (r *runner) misled(s cluster.State, steps []int) []string {
 	var waiting []string
 	for _, m := range s.Masters() {
 		for _, n := range m.View.Nodes {
 			for _, i := range steps {
 				step := r.p.Steps[i]
-				if wrong := n.Slots.Intersect(step.Slots); n.ID != step.From && n.ID != step.To && !wrong.Empty() {
+				if wrong := n.Slots.Intersect(step.Slots).Minus(deafFor(m, n)); n.ID != step.From && n.ID != step.To && !wrong.Empty() {
 					waiting = append(waiting, fmt.Sprintf("%s (sees %s as owner of slots %s)", m.Addr, n.Addr, wrong))
 				}
 			}
 		}
 	}
 	return waiting
+}
+
+// deafFor are the slots that m imports from a node that has failed.
+func deafFor(m cluster.Member, n cluster.Node) cluster.SlotSet {
+	var slots []int
+	for slot, from := range m.View.Self().Importing {
+		if from == n.ID && n.Flags.Has(cluster.FlagFailed) {
+			slots = append(slots, slot)
+		}
+	}
+	return cluster.SlotsOf(slots...)
 }
 
 // ends are the sources and targets of moves, each once.

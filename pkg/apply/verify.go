@@ -29,7 +29,7 @@ func (r *runner) verify(ctx context.Context) error {
 			return nil, err
 		}
 		unlinked = len(unreached(r.p.Nodes, viewsOf(s))) > 0
-		return r.lasting(slices.Concat(r.undone(s), disagreeing(insiders(s)), r.unready(s), r.unjoined(s))), nil
+		return r.lasting(slices.Concat(r.undone(s), r.disagreeing(s), r.unready(s), r.unjoined(s))), nil
 	})
 	return onBus(err, unlinked)
 }
@@ -49,9 +49,12 @@ func (r *runner) undone(s cluster.State) []string {
 }
 
 // disagreeing are the nodes that see other owners than the owners themselves.
-func disagreeing(s cluster.State) []string {
+func (r *runner) disagreeing(s cluster.State) []string {
+	if !r.agreeing() {
+		return nil
+	}
 	var waiting []string
-	for _, f := range health.Check(s) {
+	for _, f := range health.Check(insiders(s)) {
 		if f.Code == health.Disagreement || f.Code == health.MultipleOwners {
 			waiting = append(waiting, f.Evidence...)
 		}

@@ -106,7 +106,13 @@ func (s Server) DumpVersion() int {
 // out. Where that is not known, it is assumed. Valkey 9 left Redis's numbers, and
 // refuses those that Redis gave out after version 11.
 func (s Server) Restores(from Server) bool {
-	theirs, ours := from.DumpVersion(), s.DumpVersion()
+	return s.Reads(from.DumpVersion())
+}
+
+// Reads reports whether the server takes values and files of a version, 0 where
+// that is not known.
+func (s Server) Reads(theirs int) bool {
+	ours := s.DumpVersion()
 	if theirs == 0 || ours == 0 {
 		return true
 	}
@@ -164,6 +170,7 @@ type Replication struct {
 	ID       string          // of the history that offsets count in
 	Offset   int64           // a master's own offset, or how far a replica has applied
 	LinkUp   bool            // a replica's link to its master
+	NoLink   bool            // a replica has had no link to its master since it was started or got that master
 	Syncing  bool            // a replica copies all of its master's data now
 	Loading  bool            // the node reads its data from disk or from its master
 	Replicas []ReplicaOffset // as a master sees them
@@ -193,8 +200,16 @@ func (i Info) Replication() (Replication, error) {
 	if r.Offset, err = i.Int(name); err != nil {
 		return Replication{}, err
 	}
+	r.NoLink = r.Role == "slave" && i.neverLinked()
 	r.Replicas, err = i.replicas()
 	return r, err
+}
+
+// neverLinked: servers before Redis 7 count from 1970 where there was no link.
+func (i Info) neverLinked() bool {
+	const decades = 1_000_000_000 // seconds
+	down, err := i.Int("master_link_down_since_seconds")
+	return err == nil && (down < 0 || down > decades)
 }
 
 // replicas reads slave0, slave1, ...: ip=...,port=...,state=online,offset=...

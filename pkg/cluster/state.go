@@ -41,6 +41,9 @@ type Member struct {
 	Databases   []int         // that clients may select; only Valkey 9 has more than 0
 	NodeTimeout int64         // cluster-node-timeout in ms; 0 where it could not be read
 	SlotKeys    map[int]int64 // keys by slot, all databases; a slot that was not counted is absent
+	LoneKeys    map[int]int64 // by slot that another node owns, keys which that one lacks; a slot that was not compared is absent
+	Jobs        []Job         // moves by the server itself, newest first; read only where asked for, as is the next
+	Admission   Admission     // what such a move takes
 
 	MaxMemory       int64             // bytes; 0 where there is no limit, or it could not be read
 	HostMemory      int64             // bytes that its host has; 0 where it does not say
@@ -65,8 +68,17 @@ const (
 // Features are what a server can do, found by asking it rather than by its
 // version, where it can be asked.
 type Features struct {
-	AddSlotsRange     bool // CLUSTER ADDSLOTSRANGE (Redis 7.0, Valkey)
-	ReplicatedSetSlot bool // SETSLOT reaches online replicas before it replies (Valkey 8)
+	AddSlotsRange     bool    // CLUSTER ADDSLOTSRANGE (Redis 7.0, Valkey)
+	ReplicatedSetSlot bool    // SETSLOT reaches online replicas before it replies (Valkey 8)
+	Atomic            Dialect // how it moves slots by itself
+}
+
+// Admission is what decides whether a server that could move slots by itself is
+// let to, as far as it could be read.
+type Admission struct {
+	DemandsPassword bool     // of whom connects to it (requirepass)
+	HasPassword     bool     // to show to other nodes (primaryauth)
+	Modules         []string // loaded ones that forbid it
 }
 
 // Reachable reports whether the member answered.

@@ -160,3 +160,38 @@ func TestSort(t *testing.T) {
 		}
 	}
 }
+
+// FuzzFind promises that a name finds the one node that it is a name of, and
+// that an error gives the user names to choose from.
+func FuzzFind(f *testing.F) {
+	var s cluster.State
+	for _, dir := range serverDirs(f) {
+		v, err := cluster.ParseNodes(read(f, dir+"/nodes-formed.txt"))
+		if err != nil {
+			f.Fatal(err)
+		}
+		for _, n := range v.Nodes {
+			s.Members = append(s.Members, cluster.Member{ID: n.ID, Addr: n.Addr})
+			f.Add(string(n.ID))
+			f.Add(string(n.ID)[:3])
+			f.Add(n.Addr.String())
+		}
+	}
+	for _, name := range []string{"", "0", "A", "[::1]:7000", "127.0.0.1", ":1", "\x1b[2J"} {
+		f.Add(name)
+	}
+	f.Fuzz(func(t *testing.T, name string) {
+		m, err := s.Find(name)
+		switch {
+		case err != nil && !strings.Contains(err.Error(), s.Members[0].ID.Short()) && strings.Contains(err.Error(), "no node"):
+			t.Errorf("%q: %v", name, err)
+		case err == nil && !strings.HasPrefix(string(m.ID), strings.ToLower(name)) && !sameAddr(m.Addr, name):
+			t.Errorf("%q found %s %s", name, m.ID, m.Addr)
+		}
+	})
+}
+
+func sameAddr(a cluster.Addr, name string) bool {
+	b, err := cluster.ParseAddr(name)
+	return err == nil && a == b
+}

@@ -40,11 +40,14 @@ func (c readOnlyConn) Do(ctx context.Context, cmds ...Command) ([]Reply, error) 
 	return c.Conn.Do(ctx, cmds...)
 }
 
-// sameName reports whether two commands certainly have the same name, which no
-// more than the first two words make up.
+// sameName reports whether two commands certainly do the same, which no more
+// than the first two words say of all but one.
 func sameName(a, b Command) bool {
-	return len(a) > 1 && len(b) > 1 && a[0] == b[0] && a[1] == b[1]
+	return len(a) > 1 && len(b) > 1 && a[0] == b[0] && a[1] == b[1] && a.Name() != migration
 }
+
+// migration is the command whose third word says what it does.
+const migration = "CLUSTER MIGRATION"
 
 // Name is what the command is called, without arguments that may be keys or
 // secrets: "MIGRATE", "CLUSTER SETSLOT". It is what logs and errors may print.
@@ -69,10 +72,16 @@ var readers = []string{
 	"LLEN", "LRANGE", "SCARD", "SMEMBERS", "ZCARD", "ZRANGE", "HLEN", "HGETALL", "XLEN", "XRANGE",
 	"CLUSTER NODES", "CLUSTER INFO", "CLUSTER SLOTS", "CLUSTER SHARDS", "CLUSTER LINKS", "CLUSTER MYID",
 	"CLUSTER KEYSLOT", "CLUSTER COUNTKEYSINSLOT", "CLUSTER GETKEYSINSLOT", "CLUSTER SLOT-STATS",
+	"CLUSTER GETSLOTMIGRATIONS",
 	"CLIENT LIST", "CLIENT ID", "CLIENT GETNAME", "CLIENT SETNAME",
 	"CONFIG GET", "COMMAND INFO", "FUNCTION LIST", "FUNCTION DUMP", "FUNCTION STATS", "MEMORY USAGE", "ACL WHOAMI", "ACL DRYRUN",
 }
 
 // Mutates reports whether a command may change anything. What is not known to
 // be harmless is taken to change something.
-func Mutates(c Command) bool { return !slices.Contains(readers, c.Name()) }
+func Mutates(c Command) bool {
+	if name := c.Name(); name != migration {
+		return !slices.Contains(readers, name)
+	}
+	return len(c) < 3 || !strings.EqualFold(c[2], "STATUS")
+}

@@ -24,6 +24,7 @@ const (
 	LinkDown         Code = "replica-link-down" // a replica gets nothing from its master
 	Lag              Code = "replica-lag"       // a replica is far behind
 	ReplicaOfReplica Code = "replica-of-replica"
+	Orphaned         Code = "orphaned-replica"  // a replica of a node that is gone
 	SameHost         Code = "replica-same-host" // as its master
 	SameZone         Code = "replica-same-zone" // as its master
 	VersionsDiffer   Code = "versions-differ"   // nodes run different servers

@@ -48,7 +48,7 @@ func (o Options) Check(s cluster.State) []Finding {
 	for _, check := range []func(*sight) []Finding{
 		unreachable, split, multipleOwners, uncovered, disagreement, openSlots, foreignKeys, epochCollision,
 		halfForgotten, suspected, quorum, replicaOfReplica, functionsDiffer, clusterDown, handshakes,
-		linkDown, lag, noReplica, sameHost, sameZone, addressesDiffer, versionsDiffer, configDiffers,
+		orphaned, linkDown, lag, noReplica, sameHost, sameZone, addressesDiffer, versionsDiffer, configDiffers,
 	} {
 		found = append(found, check(v)...)
 	}

@@ -478,6 +478,14 @@ func TestFindings(t *testing.T) {
 				{health.NoReplica, health.Warning, "b", "", nil},
 			},
 		},
+		{
+			"a master that nobody knows",
+			newTrouble().node("e", func(n *cluster.Node) { n.MasterID = id("9") }),
+			[]brief{
+				{health.Orphaned, health.Warning, "e", "", []string{"10.0.0.5:7000 is a replica of 99999999, which owns nothing and does not answer; it has 0 keys"}},
+				{health.NoReplica, health.Warning, "b", "", nil},
+			},
+		},
 
 		{
 			"servers differ",

@@ -43,7 +43,7 @@ func quorum(v *sight) []Finding {
 			Code: QuorumLost, Severity: Error, Nodes: v.ids(v.silent(v.voters())),
 			Summary:  "too few masters answer: no majority can call a node failed or promote a replica",
 			Evidence: []string{counts},
-			Remedy:   "bring masters back until a majority answers; where that cannot be, CLUSTER FAILOVER TAKEOVER on a replica of each lost master promotes it without a vote",
+			Remedy:   "bring masters back until a majority answers; where that cannot be, trib fix --takeover promotes a replica of each lost master without a vote",
 		}}
 	}
 	evidence := v.fragile(q)

@@ -17,7 +17,7 @@ func unreachable(v *sight) []Finding {
 			Summary:  fmt.Sprintf("%s does not answer: %s", m.Addr, m.Unreachable),
 			Nodes:    []cluster.NodeID{m.ID},
 			Evidence: []string{v.hearsay(i)},
-			Remedy:   "see whether the server runs and whether this host may reach it; a dead master's replica can be promoted with CLUSTER FAILOVER",
+			Remedy:   "see whether the server runs and whether this host may reach it; where others call a master failed, trib fix promotes its replica",
 		}
 		if v.ownsNothing(i) {
 			f.Severity = Warning
@@ -125,7 +125,7 @@ func (v *sight) accusers(j int) (failed, missed []int) {
 func handshakes(v *sight) []Finding {
 	f := Finding{
 		Code: Handshake, Severity: Warning,
-		Remedy: "a handshake ends within seconds; one that comes back is for an address where no node answers on its bus port: see who keeps sending CLUSTER MEET",
+		Remedy: "a handshake ends within seconds; one that comes back is for an address where no node answers on its bus port: see who keeps sending CLUSTER MEET; with a node that others know, trib fix finishes it",
 	}
 	for i, m := range v.Members {
 		if v.sees[i]&meeting == 0 {
@@ -200,7 +200,7 @@ func (v *sight) connected() [][]int {
 func halfForgotten(v *sight) []Finding {
 	f := Finding{
 		Code: HalfForgotten, Severity: Warning,
-		Remedy: "to be rid of a node, reset it and send CLUSTER FORGET to all others within a minute; to keep it, CLUSTER MEET it from a node that does not know it",
+		Remedy: "trib fix introduces a living node to all, and lets all forget a dead one without slots; to be rid of a living one, trib del-node",
 	}
 	for j, m := range v.Members {
 		if v.said[j]&unknown == 0 {

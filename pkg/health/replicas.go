@@ -33,7 +33,7 @@ func noReplica(v *sight) []Finding {
 		Code: NoReplica, Severity: Warning, Nodes: v.ids(bare),
 		Summary:  fmt.Sprintf("%s no replica: what it holds is lost with it", have(len(bare), "master")),
 		Evidence: []string{v.named(bare)},
-		Remedy:   "give each master a replica on another host",
+		Remedy:   "give each master a replica on another host; trib fix --spread-replicas uses spare ones",
 	}}
 }
 
@@ -126,7 +126,7 @@ func (v *sight) replicaAt(master cluster.NodeID, addr cluster.Addr) (int, bool) 
 func replicaOfReplica(v *sight) []Finding {
 	f := Finding{
 		Code: ReplicaOfReplica, Severity: Error,
-		Remedy: "CLUSTER REPLICATE on this node, with the id of the master at the end of the chain",
+		Remedy: "trib fix lets it follow the master at the end of the chain",
 	}
 	for i := range v.Members {
 		j := v.master[i]
@@ -140,6 +140,29 @@ func replicaOfReplica(v *sight) []Finding {
 		return nil
 	}
 	f.Summary = be(len(f.Nodes), "replica") + " fed by another replica"
+	return []Finding{f}
+}
+
+// orphaned passes over replicas of a silent master that somebody takes for an
+// owner still: they are its successors.
+func orphaned(v *sight) []Finding {
+	f := Finding{
+		Code: Orphaned, Severity: Warning,
+		Remedy: "trib fix lets it follow the master that needs a replica most; where it has keys, trib fix --orphans reuse, once it is known that nobody misses these",
+	}
+	for i, m := range v.Members {
+		j := v.master[i]
+		gone := j == stranger || j >= 0 && !v.Members[j].Reachable() && v.ownsNothing(j)
+		if !m.Reachable() || !gone {
+			continue
+		}
+		f.Nodes = append(f.Nodes, m.ID)
+		f.Evidence = append(f.Evidence, fmt.Sprintf("%s is a replica of %s, which owns nothing and does not answer; it has %d keys", m.Addr, m.View.Self().MasterID.Short(), m.Keys()))
+	}
+	if f.Nodes == nil {
+		return nil
+	}
+	f.Summary = have(len(f.Nodes), "replica") + " no master any more"
 	return []Finding{f}
 }
 

@@ -27,7 +27,7 @@ func uncovered(v *sight) []Finding {
 	f := Finding{
 		Code: Uncovered, Severity: Error, Slots: missing,
 		Summary: fmt.Sprintf("%d slots have no owner that answers: %s", missing.Len(), slotList(missing)),
-		Remedy:  "slots of a node that does not answer come back with it or with its replica; slots that nobody has must be assigned again, to a node that holds their keys if any does",
+		Remedy:  "slots of a node that does not answer come back with it or with its replica, which trib fix promotes; those that nobody has it gives to the node that holds their keys, or shares them out",
 	}
 	for j, owner := range v.Members {
 		if owner.Reachable() {
@@ -51,7 +51,7 @@ func multipleOwners(v *sight) []Finding {
 	f := Finding{
 		Code: MultipleOwners, Severity: Error, Slots: doubled,
 		Summary: fmt.Sprintf("%d slots have several owners: %s", doubled.Len(), slotList(doubled)),
-		Remedy:  "nodes usually settle this within seconds; where they do not, change nothing before it is known which of them holds the keys",
+		Remedy:  "nodes usually settle this within seconds; where they do not, trib fix lets one of them stay, brings it the others' keys, and names those that differ (--conflict, --conflict-for)",
 	}
 	for _, m := range v.Masters() {
 		if both := m.Slots().Intersect(doubled); !both.Empty() {
@@ -109,7 +109,7 @@ func (v *sight) misjudged(i int) cluster.SlotSet {
 func openSlots(v *sight) []Finding {
 	f := Finding{
 		Code: OpenSlots, Severity: Error,
-		Remedy: "trib resume finishes the interrupted move",
+		Remedy: "trib resume finishes the interrupted move; trib fix also where its keys need a decision",
 	}
 	for _, m := range v.Masters() {
 		self := m.View.Self()
@@ -160,7 +160,7 @@ func foreignKeys(v *sight) []Finding {
 			Code: ForeignKeys, Severity: Error, Nodes: []cluster.NodeID{m.ID}, Slots: set,
 			Summary:  fmt.Sprintf("%s holds %d keys of slots that it does not own: %s", m.Addr, keys, slotList(set)),
 			Evidence: []string{"clients cannot reach these keys; they are deleted when the node learns of a newer owner"},
-			Remedy:   "bring the keys to their owner before anything else changes: CLUSTER SETSLOT n IMPORTING on this node lets MIGRATE run there",
+			Remedy:   "trib fix says how many of them the owner lacks; with --foreign-keys adopt it brings them there, with drop it deletes those that the owner has as well",
 		}
 		if len(m.Databases) > 1 {
 			f.Evidence = append(f.Evidence, fmt.Sprintf("counted over all %d databases", len(m.Databases)))
@@ -182,7 +182,7 @@ func epochCollision(v *sight) []Finding {
 	}
 	f := Finding{
 		Code: EpochCollision, Severity: Warning,
-		Remedy: "nodes give themselves new epochs as soon as they hear of each other: where this lasts, see why their cluster bus is cut; move no slots before it is over",
+		Remedy: "nodes give themselves new epochs as soon as they hear of each other: where this lasts, see why their cluster bus is cut; trib fix raises epochs without it; move no slots before it is over",
 	}
 	for _, epoch := range slices.Sorted(maps.Keys(byEpoch)) {
 		masters := byEpoch[epoch]

@@ -114,10 +114,9 @@ func writers(kind, key string, members []string) []driver.Command {
 	return cmds
 }
 
-// stream copies entries and the groups that have read them. What a consumer has
-// taken and not acknowledged cannot be copied.
+// stream copies entries, and groups with what they have read and not acknowledged.
 func stream(ctx context.Context, p *peer, db int, key string) ([]driver.Command, error) {
-	replies, err := p.do(ctx, repliesWithin, db, driver.Cmd("XRANGE", key, "-", "+"), driver.Cmd("XINFO", "GROUPS", key))
+	replies, err := p.do(ctx, repliesWithin, db, driver.Cmd("XRANGE", key, "-", "+"), driver.Cmd("XINFO", "STREAM", key, "FULL", "COUNT", "0"))
 	if err == nil {
 		err = driver.FirstErr(replies)
 	}
@@ -126,6 +125,7 @@ func stream(ctx context.Context, p *peer, db int, key string) ([]driver.Command,
 	}
 	entries, _ := replies[0].Value.([]any)
 	var cmds []driver.Command
+	ids := make(map[string]bool)
 	for _, e := range entries {
 		pair, _ := e.([]any)
 		if len(pair) != 2 {
@@ -135,40 +135,42 @@ func stream(ctx context.Context, p *peer, db int, key string) ([]driver.Command,
 		if err != nil {
 			return nil, err
 		}
-		cmds = append(cmds, append(driver.Cmd("XADD", key, fmt.Sprint(pair[0])), fields...))
+		id := fmt.Sprint(pair[0])
+		ids[id] = true
+		cmds = append(cmds, append(driver.Cmd("XADD", key, id), fields...))
 	}
 	if len(cmds) == 0 {
 		return nil, errors.New("an empty stream cannot be copied between servers of these versions")
 	}
-	groups, err := groupsOf(replies[1])
-	if err != nil {
-		return nil, err
-	}
-	for _, g := range groups {
-		cmds = append(cmds, driver.Cmd("XGROUP", "CREATE", key, g.name, g.last))
-	}
-	return cmds, nil
+	groups, err := groupCommands(key, replies[1], ids)
+	return append(cmds, groups...), err
 }
 
-// group is a stream's group of consumers.
-type group struct{ name, last string }
-
-// groupsOf reads XINFO GROUPS; a group that waits for acknowledgements is an error.
-func groupsOf(r driver.Reply) ([]group, error) {
-	items, _ := r.Value.([]any)
-	var groups []group
-	for _, item := range items {
-		words, _ := item.([]any)
-		facts := make(map[string]string)
-		for i := 0; i+1 < len(words); i += 2 {
-			facts[fmt.Sprint(words[i])] = fmt.Sprint(words[i+1])
-		}
-		if facts["pending"] != "0" {
-			return nil, errors.New("a group of the stream's has entries that were not acknowledged, which cannot be copied between servers of these versions")
-		}
-		groups = append(groups, group{facts["name"], facts["last-delivered-id"]})
+// groupCommands make a stream's groups. Where one waits for the acknowledgement of
+// an entry that was deleted, that cannot be copied.
+func groupCommands(key string, r driver.Reply, ids map[string]bool) (cmds []driver.Command, err error) {
+	groups, ok := facts(r.Value)["groups"].([]any)
+	if !ok {
+		return nil, errors.New("the groups of the stream cannot be read")
 	}
-	return groups, nil
+	for _, g := range groups {
+		of := facts(g)
+		name := fmt.Sprint(of["name"])
+		cmds = append(cmds, driver.Cmd("XGROUP", "CREATE", key, name, fmt.Sprint(of["last-delivered-id"])))
+		waits, ok := of["pending"].([]any)
+		if !ok {
+			return nil, errors.New("the groups of the stream cannot be read")
+		}
+		for _, w := range waits {
+			entry, _ := w.([]any) // id, consumer, when and how often it was given out
+			if len(entry) != 4 || !ids[fmt.Sprint(entry[0])] {
+				return nil, errors.New("a group of the stream's waits for the acknowledgement of an entry that was deleted, which cannot be copied between servers of these versions")
+			}
+			cmds = append(cmds, driver.Cmd("XCLAIM", key, name, fmt.Sprint(entry[1]), "0", fmt.Sprint(entry[0]),
+				"TIME", fmt.Sprint(entry[2]), "RETRYCOUNT", fmt.Sprint(entry[3]), "FORCE", "JUSTID"))
+		}
+	}
+	return cmds, nil
 }
 
 // fieldTimes reports whether fields of a hash have times to live of their own,
@@ -191,10 +193,50 @@ func fieldTimes(ctx context.Context, p *peer, db int, key string) bool {
 	return !ok || slices.ContainsFunc(times, func(t any) bool { n, ok := t.(int64); return !ok || n >= 0 })
 }
 
-// sameStream compares entries and groups. Streams with entries that nobody has
-// acknowledged are compared by their serialised forms only.
+// sameStream compares entries, and groups with what they have read and not
+// acknowledged.
 func (l *lane) sameStream(ctx context.Context, to *peer, db int, key string) bool {
-	ours, errA := stream(ctx, &l.source, db, key)
-	theirs, errB := stream(ctx, to, l.r.o.target(db), key)
-	return errA == nil && errB == nil && slices.EqualFunc(ours, theirs, slices.Equal[driver.Command])
+	ours, errA := wholeStream(ctx, &l.source, db, key)
+	theirs, errB := wholeStream(ctx, to, l.r.o.target(db), key)
+	return errA == nil && errB == nil && ours == theirs
+}
+
+// wholeStream is what two streams have in common that are the same.
+func wholeStream(ctx context.Context, p *peer, db int, key string) (string, error) {
+	replies, err := p.do(ctx, repliesWithin, db, driver.Cmd("XRANGE", key, "-", "+"), driver.Cmd("XINFO", "STREAM", key, "FULL", "COUNT", "0"))
+	if err == nil {
+		err = driver.FirstErr(replies)
+	}
+	if err != nil {
+		return "", err
+	}
+	groups, ok := facts(replies[1].Value)["groups"].([]any)
+	if !ok {
+		return "", errors.New("XINFO STREAM: no groups")
+	}
+	text := fmt.Sprintf("%q", replies[0].Value)
+	for _, g := range groups {
+		of := facts(g)
+		if of["pending"] == nil {
+			return "", errors.New("XINFO STREAM: a group without what it waits for")
+		}
+		text += fmt.Sprintf(" %q %q %q", of["name"], of["last-delivered-id"], of["pending"])
+		consumers, _ := of["consumers"].([]any)
+		for _, c := range consumers {
+			text += fmt.Sprintf(" %q", facts(c)["name"])
+		}
+	}
+	return text, nil
+}
+
+// facts are the names and values of a list.
+func facts(list any) map[any]any {
+	words, _ := list.([]any)
+	all := make(map[any]any)
+	for i := 0; i+1 < len(words); i += 2 {
+		if name, ok := words[i].(string); ok {
+			all[name] = words[i+1]
+		}
+	}
+	return all
 }

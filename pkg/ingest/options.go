@@ -3,6 +3,7 @@ package ingest
 import (
 	"cmp"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/trib-dev/trib/pkg/cluster"
@@ -23,6 +24,7 @@ type Options struct {
 	Match     string // pattern of keys; empty for all
 	Type      string // of values; empty for all
 
+	Flat    bool // bring all databases into database 0
 	Move    bool // delete at the source what has arrived
 	Replace bool // overwrite what the cluster has under the same names
 	Through bool // never let the source speak to the targets itself
@@ -32,6 +34,7 @@ type Options struct {
 	Patience time.Duration // how long a slot may be without an owner; default 60 s
 	Throttle *move.Throttle
 	Lock     lock.Options
+	Held     *lock.Lock   // the lock, where the caller has taken it already
 	Report   func(Totals) // called after every batch; may be nil
 
 	// Credentials that the source presents to the targets.
@@ -89,6 +92,9 @@ func (o Options) wants(db int) bool {
 // keepsDatabases reports whether every master has every database that is wanted:
 // then each key keeps the number of its own. Otherwise all come into database 0.
 func (o Options) keepsDatabases() bool {
+	if o.Flat {
+		return false
+	}
 	for _, m := range o.Cluster.Masters() {
 		has := make(map[int]bool)
 		for _, db := range m.Databases {
@@ -138,6 +144,16 @@ type Totals struct {
 	Problems []Problem `json:"problems,omitempty"` // the first few
 }
 
+// Plus are the totals of two runs together.
+func (t Totals) Plus(u Totals) Totals {
+	problems := slices.Concat(t.Problems, u.Problems)
+	return Totals{
+		Scanned: t.Scanned + u.Scanned, Copied: t.Copied + u.Copied, Deleted: t.Deleted + u.Deleted, Skipped: t.Skipped + u.Skipped,
+		Existing: t.Existing + u.Existing, Failed: t.Failed + u.Failed, Gone: t.Gone + u.Gone,
+		Through: t.Through || u.Through, Problems: problems[:min(len(problems), samplesKept)],
+	}
+}
+
 // Problem is a key that did not come over, and why.
 type Problem struct {
 	DB       int    `json:"db"`
@@ -149,7 +165,7 @@ type Problem struct {
 // StoppedError is a run that ended before it had seen every key.
 type StoppedError struct{ Cause error }
 
-func (e *StoppedError) Error() string { return "the import stopped part-way: " + e.Cause.Error() }
+func (e *StoppedError) Error() string { return "stopped part-way: " + e.Cause.Error() }
 
 // Unwrap is the cause.
 func (e *StoppedError) Unwrap() error { return e.Cause }

@@ -64,21 +64,18 @@ func (r *run) lock(ctx context.Context) (context.Context, func(), error) {
 	for _, m := range r.o.Cluster.Masters() {
 		addrs = append(addrs, m.Addr)
 	}
-	l, err := lock.Acquire(ctx, r.o.To, addrs, r.o.Lock)
-	if err != nil {
-		return nil, nil, err
+	l, release := r.o.Held, func() {}
+	if l == nil {
+		var err error
+		if l, err = lock.Acquire(ctx, r.o.To, addrs, r.o.Lock); err != nil {
+			return nil, nil, err
+		}
+		release = l.Release
 	}
 	r.name = l.Name()
 	r.routes = newRoutes(r.o.To, r.name, r.o.Cluster)
-	ctx, cancel := context.WithCancelCause(ctx)
-	go func() {
-		select {
-		case <-l.Lost():
-			cancel(lock.ErrLost)
-		case <-ctx.Done():
-		}
-	}()
-	return ctx, func() { cancel(nil); l.Release() }, nil
+	ctx, cancel := l.Context(ctx)
+	return ctx, func() { cancel(); release() }, nil
 }
 
 // all takes every origin at the same time: each is a server of its own.

@@ -78,8 +78,8 @@ type mover struct {
 	looked   bool
 	ours     map[int]bool // slots that this process opened, see REPLACE
 	openers  identity     // the source on which it did
-	gathers  bool         // the source does not own the slots, see Gather
-	pinsOnly bool         // of gathering only the first step, see Pin
+	errand   errand       // what it does with slots
+	tally    *tally       // of what it deleted, for all lanes
 	claimed  bool         // the target was told to claim the window in hand; the source has not confirmed it
 }
 
@@ -96,6 +96,8 @@ func (c *classic) newMover() *mover {
 		patience: downFor(nodeTimeout(c.from)),
 		notes:    &c.notes,
 		ours:     make(map[int]bool),
+		errand:   c.errand,
+		tally:    &c.tally,
 	}
 }
 
@@ -189,7 +191,7 @@ var errDown = errors.New("the cluster is down")
 
 // move brings a window from whatever state it is in to its end.
 func (m *mover) move(ctx context.Context, window []int) error {
-	if m.gathers {
+	if m.gathers() {
 		return m.gather(ctx, window)
 	}
 	if err := m.look(ctx); err != nil {

@@ -146,6 +146,9 @@ func (m *mover) send(ctx context.Context, b batch) error {
 	if err := m.fence(ctx, b.slot); err != nil {
 		return err
 	}
+	if m.drops() {
+		return m.merge(ctx, b)
+	}
 	err := m.migrate(ctx, b, m.ours[b.slot])
 	if driver.HasCode(err, "IOERR") {
 		// The keys' fate is unknown and a stale copy may be on the target: the
@@ -171,7 +174,7 @@ const fenceEvery = 100 * time.Millisecond
 
 // fence reads the source's view again where that was some time ago.
 func (m *mover) fence(ctx context.Context, slot int) error {
-	if m.gathers || time.Since(m.fenced) < fenceEvery {
+	if m.gathers() || time.Since(m.fenced) < fenceEvery {
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, repliesWithin)

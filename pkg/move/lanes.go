@@ -20,6 +20,8 @@ type classic struct {
 	o        Options
 	report   func(Progress)
 	notes    sync.Once
+	errand   errand
+	tally    tally
 }
 
 func oneAtATime(report func(Progress)) func(Progress) {

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/trib-dev/trib/pkg/driver"
 )
@@ -20,55 +21,82 @@ func (m *mover) merge(ctx context.Context, b batch) error {
 		return err
 	}
 	if err := m.migrateSome(ctx, b, found.missing, false); err != nil {
-		return err
+		return overtaken(err)
 	}
 	if err := m.migrateSome(ctx, b, found.sourceWins, true); err != nil {
 		return err
 	}
-	if err := m.drop(ctx, b, found.targetWins); err != nil {
+	if err := m.drop(ctx, b, append(found.targetWins, found.given...)); err != nil {
 		return err
 	}
 	if err := m.dropEqual(ctx, b, found.equal); err != nil {
 		return err
 	}
+	m.tally.note(found)
 	if found.conflicts != nil {
 		return &ConflictError{found.conflicts}
 	}
 	return nil
 }
 
+// overtaken has a key compared that somebody made at the target after it was
+// found missing there.
+func overtaken(err error) error {
+	if driver.Mentions(err, "BUSYKEY") {
+		return fmt.Errorf("%w: %w", errLookAgain, err)
+	}
+	return err
+}
+
 // comparison sorts the keys of a batch by what is to become of them.
 type comparison struct {
 	missing, equal, sourceWins, targetWins []string
+	given                                  []string // up, though only the source has them
 	conflicts                              []Conflict
 }
 
 func (m *mover) compare(ctx context.Context, b batch) (comparison, error) {
 	var found comparison
+	begun := time.Now()
 	source, target, err := m.bothValues(ctx, b)
 	if err != nil {
 		return found, err
 	}
+	apart := time.Since(begun)
 	for i, key := range b.keys {
 		same, err := m.same(ctx, b.db, key, source[i], target[i])
 		if err != nil {
 			return found, err
 		}
+		c := Conflict{Slot: b.slot, DB: b.db, Key: key, Source: m.src.addr, Target: m.dst.addr, apart: apart}
 		switch s, t := source[i], target[i]; {
 		case s == nil:
 		case t == nil:
-			found.missing = append(found.missing, key)
+			c.Values = [2]Value{*s, {Absent: true}}
+			found.lone(c, m.lone(c))
 		case same:
 			found.equal = append(found.equal, key)
 		default:
-			found.differing(m.o, Conflict{b.slot, b.db, key, m.src.addr, m.dst.addr, [2]Value{*s, *t}})
+			c.Values = [2]Value{*s, *t}
+			found.differing(c, m.o.decide(c))
 		}
 	}
 	return found, nil
 }
 
-func (found *comparison) differing(o Options, c Conflict) {
-	switch o.decide(c) {
+func (found *comparison) lone(c Conflict, w Winner) {
+	switch w {
+	case SourceWins:
+		found.missing = append(found.missing, c.Key)
+	case TargetWins:
+		found.given = append(found.given, c.Key)
+	default:
+		found.conflicts = append(found.conflicts, c)
+	}
+}
+
+func (found *comparison) differing(c Conflict, w Winner) {
+	switch w {
 	case SourceWins:
 		found.sourceWins = append(found.sourceWins, c.Key)
 	case TargetWins:
@@ -88,7 +116,7 @@ func (o Options) decide(c Conflict) Winner {
 // asking is what goes ahead of reading a key at either end: a node that imports
 // a slot serves it only to clients that ask.
 func (m *mover) asking() (atSource, atTarget driver.Command) {
-	if m.gathers {
+	if m.gathers() {
 		return driver.Cmd("ASKING"), nil
 	}
 	return nil, driver.Cmd("ASKING")
@@ -108,7 +136,7 @@ func (m *mover) bothValues(ctx context.Context, b batch) (source, target []*Valu
 // since they were compared: sending them once more takes the latest. A node that
 // only holds them serves nobody, while the owner's copies change.
 func (m *mover) dropEqual(ctx context.Context, b batch, keys []string) error {
-	if m.gathers {
+	if m.gathers() {
 		return m.drop(ctx, b, keys)
 	}
 	return m.migrateSome(ctx, b, keys, true)
@@ -166,8 +194,9 @@ func (m *mover) values(ctx context.Context, e *end, b batch, before driver.Comma
 	ctx, cancel := context.WithTimeout(ctx, repliesWithin)
 	defer cancel()
 	cmds := m.selectDB(b.db)
+	skip := len(cmds)
 	for _, key := range b.keys {
-		for _, read := range []string{"DUMP", "PTTL"} {
+		for _, read := range []string{"DUMP", "PTTL", "TYPE"} {
 			if before != nil {
 				cmds = append(cmds, before)
 			}
@@ -178,19 +207,30 @@ func (m *mover) values(ctx context.Context, e *end, b batch, before driver.Comma
 	if err != nil {
 		return nil, err
 	}
-	step := (len(cmds) - len(m.selectDB(b.db))) / len(b.keys)
-	replies = replies[len(m.selectDB(b.db)):]
+	replies = answers(replies[skip:], before != nil)
 	out := make([]*Value, len(b.keys))
 	for i := range b.keys {
-		dump, ttl := replies[i*step+step/2-1], replies[i*step+step-1]
-		if out[i], err = value(dump, ttl); err != nil {
+		dump, ttl, kind := replies[3*i], replies[3*i+1], replies[3*i+2]
+		if out[i], err = value(dump, ttl, kind); err != nil {
 			return nil, fmt.Errorf("%s: reading %.80q: %w", e.addr, b.keys[i], err)
 		}
 	}
 	return out, nil
 }
 
-func value(dump, ttl driver.Reply) (*Value, error) {
+// answers leaves out the replies to what went ahead of every command.
+func answers(replies []driver.Reply, preceded bool) []driver.Reply {
+	if !preceded {
+		return replies
+	}
+	out := make([]driver.Reply, len(replies)/2)
+	for i := range out {
+		out[i] = replies[2*i+1]
+	}
+	return out
+}
+
+func value(dump, ttl, kind driver.Reply) (*Value, error) {
 	if dump.Err == nil && dump.Value == nil || driver.HasCode(dump.Err, "ASK") {
 		// An open slot's owner answers ASK for a key that it does not have.
 		return nil, nil
@@ -206,8 +246,9 @@ func value(dump, ttl driver.Reply) (*Value, error) {
 	if payload == "" {
 		return nil, errors.New("an empty DUMP")
 	}
+	name, _ := kind.Text() // for people; an ACL may forbid it
 	sum := sha256.Sum256([]byte(payload))
-	return &Value{Bytes: len(payload), Digest: hex.EncodeToString(sum[:8]), TTL: left, form: payload[0]}, nil
+	return &Value{Type: name, Bytes: len(payload), Digest: hex.EncodeToString(sum[:8]), TTL: left, form: payload[0]}, nil
 }
 
 // expiresWith compares times to live, as far as two readings one after the other

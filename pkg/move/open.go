@@ -68,18 +68,24 @@ func (m *mover) open(ctx context.Context, slots []int) error {
 // mayOpen refuses slots that somebody else is moving elsewhere.
 func (m *mover) mayOpen(slots []int) error {
 	for _, slot := range slots {
-		if to, ok := m.src.view.Self().Migrating[slot]; ok && to != m.dst.id && !m.wasReplacedBy(to, m.dst.id) {
+		to, ok := m.src.view.Self().Migrating[slot]
+		switch {
+		case !ok || to == m.dst.id || wasReplacedBy(m.src.view, to, m.dst.id):
+		case wasReplacedBy(m.dst.view, to, m.dst.id):
+			return fmt.Errorf("%w: %s has not heard yet that %s took over from %s", errLookAgain, m.src.addr, m.dst.addr, to)
+		default:
 			return fmt.Errorf("slot %d is migrating from %s to another node, %s", slot, m.src.addr, to)
 		}
 	}
 	return nil
 }
 
-// wasReplacedBy reports whether the source sees old as a replica of its
-// successor: the target was failed over.
-func (m *mover) wasReplacedBy(old, successor cluster.NodeID) bool {
-	n, ok := m.src.view.Get(old)
-	return ok && n.MasterID == successor
+// wasReplacedBy reports whether somebody sees old as a replica of its successor,
+// or as failed and without slots: it was failed over. The successor is the first
+// to know.
+func wasReplacedBy(v cluster.View, old, successor cluster.NodeID) bool {
+	n, ok := v.Get(old)
+	return ok && (n.MasterID == successor || n.Flags.Has(cluster.FlagFailed) && n.Slots.Empty())
 }
 
 // freshSlots are the slots that are closed at both ends and have no key on the
@@ -155,7 +161,8 @@ func (m *mover) bound(slot int) bool {
 
 // rebind tells a target that imports from a master which was failed over who
 // owns the slot now. An importing node ignores gossip about the slot, and
-// without an owner in its view MIGRATE ends in CLUSTERDOWN. What it imports from
+// without an owner in its view MIGRATE ends in CLUSTERDOWN. Where the failed one
+// is not back yet, the target sees it as the owner still. What it imports from
 // anybody else is somebody else's work.
 func (m *mover) rebind(slots []int) ([]driver.Command, error) {
 	var moved []int
@@ -168,7 +175,10 @@ func (m *mover) rebind(slots []int) ([]driver.Command, error) {
 			moved = append(moved, slot)
 			continue
 		}
-		if n, known := m.dst.view.Get(from); !known || n.MasterID != m.src.id {
+		if !wasReplacedBy(m.dst.view, from, m.src.id) {
+			if wasReplacedBy(m.src.view, from, m.src.id) {
+				return nil, fmt.Errorf("%w: %s has not heard yet that %s took over from %s", errLookAgain, m.dst.addr, m.src.addr, from)
+			}
 			return nil, fmt.Errorf("slot %d is imported by %s from another node, %s", slot, m.dst.addr, from)
 		}
 		moved = append(moved, slot)

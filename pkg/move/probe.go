@@ -165,14 +165,18 @@ func (m *mover) ask(ctx context.Context, db int, keys []string, command func(i i
 	defer cancel()
 	cmds := m.selectDB(db)
 	skip := len(cmds)
+	before, _ := m.asking()
 	for i, key := range keys {
+		if before != nil {
+			cmds = append(cmds, before)
+		}
 		cmds = append(cmds, append(command(i), key))
 	}
 	replies, err := m.src.do(ctx, cmds...)
 	if err != nil {
 		return nil, err
 	}
-	return replies[skip:], m.src.allOK(cmds[:skip], replies)
+	return answers(replies[skip:], before != nil), m.src.allOK(cmds[:skip], replies)
 }
 
 // peek lists the keys of slots that are closed: at most so many that the listing

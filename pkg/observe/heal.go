@@ -9,11 +9,13 @@ import (
 
 // ForHeal counts what plan.Heal needs: what a check does and, on every node, the
 // keys of slots that are open or do not have exactly one owner. A replica may
-// hold the last copy of some.
+// hold the last copy of some. Of keys on nodes that do not own them it counts
+// those that the owner lacks.
 func ForHeal(ctx context.Context, d driver.Dialer, s cluster.State) {
 	ForCheck(ctx, d, s)
 	odd := oddSlots(s)
 	Count(ctx, d, s, func(cluster.Member) cluster.SlotSet { return odd })
+	lone(ctx, d, s)
 }
 
 func oddSlots(s cluster.State) cluster.SlotSet {

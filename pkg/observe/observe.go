@@ -108,7 +108,7 @@ var questions = []driver.Command{
 	{"CLUSTER", "NODES"},
 	{"INFO"},
 	{"CLUSTER", "INFO"},
-	{"COMMAND", "INFO", "CLUSTER|ADDSLOTSRANGE"},
+	{"COMMAND", "INFO", "CLUSTER|ADDSLOTSRANGE", "CLUSTER|MIGRATESLOTS", "CLUSTER|MIGRATION"},
 	{"FUNCTION", "LIST", "WITHCODE"},
 }
 
@@ -219,8 +219,14 @@ func readInfo(m *cluster.Member, r driver.Reply) error {
 // readFeatures takes a refused COMMAND INFO (an ACL may forbid it) for a server
 // that cannot: every feature has an older way.
 func readFeatures(m *cluster.Member, r driver.Reply) {
-	if known, ok := r.Value.([]any); ok && len(known) == 1 {
+	if known, ok := r.Value.([]any); ok && len(known) == 3 {
 		m.Features.AddSlotsRange = known[0] != nil
+		switch {
+		case known[1] != nil:
+			m.Features.Atomic = cluster.MigrateSlots
+		case known[2] != nil:
+			m.Features.Atomic = cluster.Migration
+		}
 	}
 	// Nothing to ask for: the same command behaves differently.
 	m.Features.ReplicatedSetSlot = m.Server.AtLeast("valkey", 8, 0)

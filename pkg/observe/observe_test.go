@@ -101,7 +101,8 @@ func TestCluster(t *testing.T) {
 		{cluster.Server{Flavor: "redis", Version: "7.0.15"}, []int{0}, cluster.Features{AddSlotsRange: true}},
 		{cluster.Server{Flavor: "redis", Version: "8.0.2"}, []int{0}, cluster.Features{AddSlotsRange: true}},
 		{cluster.Server{Flavor: "valkey", Version: "8.1.1"}, []int{0}, cluster.Features{AddSlotsRange: true, ReplicatedSetSlot: true}},
-		{cluster.Server{Flavor: "valkey", Version: "9.1.2"}, []int{0, 1, 2}, cluster.Features{AddSlotsRange: true, ReplicatedSetSlot: true}},
+		{cluster.Server{Flavor: "valkey", Version: "9.1.2"}, []int{0, 1, 2}, cluster.Features{AddSlotsRange: true, ReplicatedSetSlot: true, Atomic: cluster.MigrateSlots}},
+		{cluster.Server{Flavor: "redis", Version: "8.4.0"}, []int{0}, cluster.Features{AddSlotsRange: true, Atomic: cluster.Migration}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.server.String(), func(t *testing.T) {

@@ -26,7 +26,19 @@ const (
 	microsPerWaitedSlot = 10_000
 	microsPerKey        = 7
 	microsPerKiB        = 4
+
+	microsPerAtomicSlot = 60
+	microsPerAtomicKey  = 1
+	microsPerAtomicKiB  = 2
 )
+
+// rate is what a slot, a key, and a KiB of keys take.
+func (m Mover) rate(s cluster.State, step Step) (slot, key, kib int64) {
+	if m.Method == MethodAtomic {
+		return microsPerAtomicSlot, microsPerAtomicKey, microsPerAtomicKiB
+	}
+	return microsPerSlotOf(s, step), microsPerKey, microsPerKiB
+}
 
 func microsPerSlotOf(s cluster.State, step Step) int64 {
 	for _, id := range []cluster.NodeID{step.From, step.To} {
@@ -65,9 +77,9 @@ func keysOf(s cluster.State, step Step) int64 {
 
 // Estimate adds to the cost how much memory the keys take and how long the
 // moves will, given the average bytes of a key on each source, as far as it is
-// known. Moves between different nodes go at the same time, so the busiest
+// known, and how the slots are to be moved. Moves between different nodes go at the same time, so the busiest
 // node's work is what counts.
-func (p *Plan) Estimate(s cluster.State, average map[cluster.NodeID]int64) {
+func (p *Plan) Estimate(s cluster.State, average map[cluster.NodeID]int64, o MoverOptions) {
 	if p.Cost.Keys < 0 {
 		p.Cost.Bytes, p.Cost.EstimateMS = -1, -1
 		return
@@ -85,7 +97,10 @@ func (p *Plan) Estimate(s cluster.State, average map[cluster.NodeID]int64) {
 		} else {
 			p.Cost.Bytes += keys * size
 		}
-		work := microsPerSlotOf(s, step)*int64(step.Slots.Len()) + microsPerKey*keys + microsPerKiB*keys*size/1024
+		from, _ := s.Get(step.From)
+		to, _ := s.Get(step.To)
+		perSlot, perKey, perKiB := MoverOf(from, to, o).rate(s, step)
+		work := perSlot*int64(step.Slots.Len()) + perKey*keys + perKiB*keys*size/1024
 		micros[step.From] += work
 		micros[step.To] += work
 	}

@@ -37,7 +37,7 @@ func TestEstimate(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			p := plan.Plan{Steps: tt.steps, Cost: plan.Cost{Keys: tt.keys}}
-			p.Estimate(parseState(text), tt.average)
+			p.Estimate(parseState(text), tt.average, plan.MoverOptions{})
 			if diff := cmp.Diff(tt.want, p.Cost); diff != "" {
 				t.Errorf("(-want +got):\n%s", diff)
 			}

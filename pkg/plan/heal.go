@@ -12,16 +12,22 @@ import (
 // ForeignPolicy says what becomes of keys on nodes that do not own their slots.
 type ForeignPolicy string
 
-// Foreign keys are named and left alone, or brought to the owner of their slot.
-// A key that the owner lacks may have been deleted there: to adopt it may bring
-// it back from the dead, which is for the user to decide.
+// Foreign keys are named and left alone; brought to the owner of their slot;
+// deleted where the owner has equal ones; or deleted in any case, except for
+// those that differ. A key that the owner lacks may have been deleted there: to
+// adopt it may bring it back from the dead, and to discard it may lose the only
+// copy, which is for the user to decide.
 const (
-	ForeignList  ForeignPolicy = "list"
-	ForeignAdopt ForeignPolicy = "adopt"
+	ForeignList    ForeignPolicy = "list"
+	ForeignAdopt   ForeignPolicy = "adopt"
+	ForeignDrop    ForeignPolicy = "drop"
+	ForeignDiscard ForeignPolicy = "discard"
 )
 
 // ForeignPolicies are all of them.
-func ForeignPolicies() []ForeignPolicy { return []ForeignPolicy{ForeignList, ForeignAdopt} }
+func ForeignPolicies() []ForeignPolicy {
+	return []ForeignPolicy{ForeignList, ForeignAdopt, ForeignDrop, ForeignDiscard}
+}
 
 // HealOptions restrict what is repaired, and decide what cannot be told from the
 // cluster's state. The zero value repairs all that needs no decision.
@@ -29,23 +35,30 @@ type HealOptions struct {
 	Only        []health.Code   // kinds of findings; all where it is empty
 	Slots       cluster.SlotSet // all where it is empty
 	ForeignKeys ForeignPolicy   // default ForeignList
+	Begun       []Step          // of a repair that was interrupted, see Plan.Begun: its decisions hold
+	TopologyOptions
 }
 
 // Undecided is a problem that is not repaired, and why.
 type Undecided struct {
 	Code  health.Code     `json:"code"`
-	Slots cluster.SlotSet `json:"slots"`
+	Slots cluster.SlotSet `json:"slots,omitzero"`
 	Text  string          `json:"text"`
 	Flag  string          `json:"flag,omitempty"` // that decides; empty where none does
+
+	Advice bool `json:"advice,omitempty"` // nothing is wrong without it
 }
 
 func (u Undecided) String() string {
+	if u.Slots.Empty() {
+		return fmt.Sprintf("%s: %s", u.Code, u.Text)
+	}
 	return fmt.Sprintf("%s: slots %s: %s", u.Code, u.Slots, u.Text)
 }
 
-// Healable are the findings that Heal repairs.
+// Healable are the findings that Repair repairs.
 func Healable() []health.Code {
-	return []health.Code{health.OpenSlots, health.Uncovered, health.MultipleOwners, health.ForeignKeys}
+	return append([]health.Code{health.OpenSlots, health.Uncovered, health.MultipleOwners, health.ForeignKeys}, topologyCodes()...)
 }
 
 // Heal plans to repair who owns which slot, from nothing but what the nodes say.
@@ -64,6 +77,8 @@ func Heal(s cluster.State, o HealOptions) (Plan, []Undecided) {
 	h.spread()
 	h.tellForeign()
 	p := h.plan()
+	p.Warnings = h.losses()
+	p.overrule(s, o)
 	p.seal(s)
 	return p, h.left
 }
@@ -78,20 +93,22 @@ type healer struct {
 	open    cluster.SlotSet
 	unsure  string // why nobody may claim anything
 	pins    map[pair][]int
-	gathers map[pair][]int
 	claims  map[cluster.NodeID][]int
-	foreign map[pair][]int
+	foreign map[ForeignPolicy]map[pair][]int
 	empty   []int // uncovered, without keys
 	left    []Undecided
 }
 
 func newHealer(s cluster.State, o HealOptions) *healer {
 	h := &healer{
-		s: s, o: o, unsure: unsure(s),
-		r:    resumer{s: s, moves: make(map[pair][]int), closes: make(map[cluster.NodeID][]int)},
-		pins: make(map[pair][]int), gathers: make(map[pair][]int),
-		claims: make(map[cluster.NodeID][]int), foreign: make(map[pair][]int),
+		s: s, o: o, unsure: unsure(s, o), r: newResumer(s),
+		pins: make(map[pair][]int), claims: make(map[cluster.NodeID][]int),
+		foreign: make(map[ForeignPolicy]map[pair][]int),
 	}
+	for _, policy := range ForeignPolicies() {
+		h.foreign[policy] = make(map[pair][]int)
+	}
+	h.r.begun = o.Begun
 	h.open = h.r.open()
 	return h
 }
@@ -99,9 +116,12 @@ func newHealer(s cluster.State, o HealOptions) *healer {
 // unsure is why no claim is safe: a node that does not answer may own slots or
 // hold the only copy of their keys, and groups that do not see each other would
 // each get owners.
-func unsure(s cluster.State) string {
-	if silent := s.Unreachable(); len(silent) > 0 {
+func unsure(s cluster.State, o HealOptions) string {
+	if silent := o.silent(s); len(silent) > 0 {
 		return fmt.Sprintf("%s does not answer and may own it or hold its keys: bring it back, let a replica take its place (trib failover), or remove it (trib forget)", silent[0].Addr)
+	}
+	if busy := loading(s); busy != "" {
+		return busy
 	}
 	for _, m := range s.Members {
 		if id := m.View.Self().MasterID; id != "" {
@@ -159,7 +179,7 @@ func (h *healer) slot(slot int) {
 	case h.open.Has(slot) && h.wants(health.OpenSlots):
 		h.finish(slot, owners[0])
 	case !h.open.Has(slot) && h.wants(health.ForeignKeys):
-		h.foreigners(slot, owners[0])
+		h.foreigners(slot, owners[0].ID, h.s.Masters())
 	}
 }
 
@@ -173,40 +193,76 @@ func (h *healer) ifSure(code health.Code, slot int, repair func()) {
 	}
 }
 
-// finish rolls an open slot forward. Where it is not known that it was on its
-// way, the keys on the side that does not own it are foreign.
+// finish rolls an open slot forward. Where it is not known that keys were on
+// their way, they are foreign on any side that does not own the slot. A node that
+// imports a slot and knows no owner of it, as a repair leaves it that was killed,
+// calls the cluster down.
 func (h *healer) finish(slot int, owner cluster.Member) {
-	_, migrating := owner.View.Self().Migrating[slot]
-	if !migrating && h.doubtful(slot, owner) {
-		h.foreigners(slot, owner)
+	if h.abandon(slot, owner) {
 		return
 	}
-	if problem := h.r.slot(slot); problem != "" {
+	home, strays, problem := h.r.slot(slot, owner)
+	if problem != "" {
 		h.leave(health.OpenSlots, slot, problem)
+		return
+	}
+	for _, m := range strays {
+		if seen, _ := m.View.Get(owner.ID); home == owner.ID && !seen.Slots.Has(slot) {
+			h.pins[pair{m.ID, home}] = append(h.pins[pair{m.ID, home}], slot)
+		}
+	}
+	h.foreigners(slot, home, strays)
+}
+
+// foreigners are the nodes with keys of a slot of which another node is the home.
+func (h *healer) foreigners(slot int, home cluster.NodeID, among []cluster.Member) {
+	for _, m := range among {
+		if keys, _ := m.KeysIn(slot); keys > 0 && m.ID != home {
+			ends := pair{m.ID, home}
+			policy := h.policy(slot, ends)
+			h.foreign[policy][ends] = append(h.foreign[policy][ends], slot)
+		}
 	}
 }
 
-// doubtful reports whether a node imports the slot with keys that may be stale.
-func (h *healer) doubtful(slot int, owner cluster.Member) bool {
-	return slices.ContainsFunc(h.s.Masters(), func(m cluster.Member) bool {
-		_, importing := m.View.Self().Importing[slot]
-		return importing && m.ID != owner.ID && h.r.doubt(slot, owner, m) != ""
-	})
+// policy is what becomes of foreign keys: what the user says now, or said for a
+// repair that was interrupted. To lose keys takes to be told again.
+func (h *healer) policy(slot int, ends pair) ForeignPolicy {
+	if h.o.ForeignKeys != "" && h.o.ForeignKeys != ForeignList {
+		return h.o.ForeignKeys
+	}
+	switch begun(h.o.Begun, h.s, slot, ends) {
+	case GatherKeys:
+		return ForeignAdopt
+	case DropKeys, DiscardKeys:
+		return ForeignDrop
+	}
+	return ForeignList
 }
 
-// foreigners are the nodes with keys of a slot that another one owns.
-func (h *healer) foreigners(slot int, owner cluster.Member) {
-	for _, m := range h.s.Masters() {
-		if keys, _ := m.KeysIn(slot); keys == 0 || m.ID == owner.ID {
-			continue
-		}
-		ends := pair{m.ID, owner.ID}
-		if h.o.ForeignKeys == ForeignAdopt {
-			h.gathers[ends] = append(h.gathers[ends], slot)
-		} else {
-			h.foreign[ends] = append(h.foreign[ends], slot)
+// Begun are the steps of an interrupted repair that say what becomes of keys on
+// nodes that do not own them. What a node holds that was restarted since may be
+// older than what was decided about; runs tells of the others.
+func (p Plan) Begun(runs func(cluster.NodeID) bool) []Step {
+	var steps []Step
+	for _, step := range p.Steps {
+		if step.Action.Gathers() && runs(step.From) {
+			steps = append(steps, step)
 		}
 	}
+	return steps
+}
+
+// begun is what an interrupted repair was about to do with the keys of a slot
+// between two nodes; the second may have been failed over since.
+func begun(steps []Step, s cluster.State, slot int, ends pair) Action {
+	for _, step := range steps {
+		sameHome := step.To == ends[1] || replicates(s, step.To, ends[1])
+		if step.From == ends[0] && sameHome && step.Slots.Has(slot) {
+			return step.Action
+		}
+	}
+	return ""
 }
 
 // cover finds an owner for a slot that has none: the node with the most of its
@@ -236,14 +292,18 @@ func (h *healer) cover(slot int) {
 // bring lets a node that must not keep a slot's keys hold on to them until they
 // are at the owner.
 func (h *healer) bring(slot int, from, owner cluster.NodeID) {
-	h.pins[pair{from, owner}] = append(h.pins[pair{from, owner}], slot)
-	h.gathers[pair{from, owner}] = append(h.gathers[pair{from, owner}], slot)
+	ends := pair{from, owner}
+	h.pins[ends] = append(h.pins[ends], slot)
+	h.foreign[ForeignAdopt][ends] = append(h.foreign[ForeignAdopt][ends], slot)
 }
 
 // holders are the masters with keys of a slot, those with most first. A replica
 // with keys that its master lacks holds the last copy of them.
 func (h *healer) holders(slot int) (holders []cluster.Member, problem string) {
 	for _, m := range h.s.Members {
+		if !m.Reachable() {
+			continue // it counts for nothing, or nothing is claimed
+		}
 		keys, counted := m.KeysIn(slot)
 		if !counted {
 			return nil, fmt.Sprintf("its keys on %s were not counted", m.Addr)
@@ -279,8 +339,13 @@ func (h *healer) settle(slot int, owners []cluster.Member) {
 		h.bring(slot, m.ID, winner)
 	}
 	for _, m := range h.s.Masters() {
-		if keys, _ := m.KeysIn(slot); keys > 0 && !m.Slots().Has(slot) {
+		keys, _ := m.KeysIn(slot)
+		switch {
+		case m.Slots().Has(slot):
+		case keys > 0:
 			h.bring(slot, m.ID, winner)
+		case m.OpenSlots().Has(slot):
+			h.r.closes[m.ID] = append(h.r.closes[m.ID], slot)
 		}
 	}
 }
@@ -336,21 +401,64 @@ func (h *healer) leave(code health.Code, slot int, text string) {
 	h.left = append(h.left, Undecided{Code: code, Slots: cluster.SlotsOf(slot), Text: text})
 }
 
+// flagForeign names the ways to decide.
+const flagForeign = "--foreign-keys adopt|drop|discard"
+
 func (h *healer) tellForeign() {
-	for _, ends := range h.pairs(h.foreign) {
+	for _, ends := range h.pairs(h.foreign[ForeignList]) {
+		slots := cluster.SlotsOf(h.foreign[ForeignList][ends]...)
 		from, _ := h.s.Get(ends[0])
-		owner, _ := h.s.Get(ends[1])
-		keys := int64(0)
-		for _, slot := range h.foreign[ends] {
-			keys += from.SlotKeys[slot]
-		}
+		home, _ := h.s.Get(ends[1])
 		h.left = append(h.left, Undecided{
-			Code: health.ForeignKeys, Slots: cluster.SlotsOf(h.foreign[ends]...),
-			Text: fmt.Sprintf("%s holds %s of them and %s owns them: keys that the owner lacks may have been deleted there since",
-				from.Addr, count(int(keys), "key"), owner.Addr),
-			Flag: "--foreign-keys adopt",
+			Code: health.ForeignKeys, Slots: slots, Flag: flagForeign,
+			Text: fmt.Sprintf("%s holds %s", from.Addr, stake(from, home, slots)),
 		})
 	}
+}
+
+// stake says what is known of foreign keys.
+func stake(from, home cluster.Member, slots cluster.SlotSet) string {
+	keys, lone, known := strays(from, slots)
+	text := fmt.Sprintf("%s of them and %s owns them", count(int(keys), "key"), home.Addr)
+	switch {
+	case !known:
+		return text + ": keys that the owner lacks may have been deleted there since"
+	case lone == 0:
+		return text + " and has keys of these names"
+	}
+	return text + fmt.Sprintf(" and lacks %d: these may have been deleted there since", lone)
+}
+
+// strays are how many keys of slots a node has, and how many of these the owner
+// of their slots lacks, if that is known.
+func strays(from cluster.Member, slots cluster.SlotSet) (keys, lone int64, known bool) {
+	known = true
+	for slot := range slots.All() {
+		keys += from.SlotKeys[slot]
+		n, compared := from.LoneKeys[slot]
+		lone += n
+		known = known && compared
+	}
+	return keys, lone, known
+}
+
+// losses are what discarding costs.
+func (h *healer) losses() []string {
+	var texts []string
+	for _, ends := range h.pairs(h.foreign[ForeignDiscard]) {
+		from, _ := h.s.Get(ends[0])
+		home, _ := h.s.Get(ends[1])
+		keys, lone, known := strays(from, cluster.SlotsOf(h.foreign[ForeignDiscard][ends]...))
+		most := ""
+		if !known {
+			lone, most = keys, "up to "
+		}
+		if lone > 0 {
+			texts = append(texts, fmt.Sprintf("%s%s on %s will be lost for good: %s does not have them",
+				most, count(int(lone), "key"), from.Addr, home.Addr))
+		}
+	}
+	return texts
 }
 
 // pairs are the ends in the order of the members.
@@ -366,12 +474,12 @@ func (h *healer) pairs(of map[pair][]int) []pair {
 	return out
 }
 
+// plan puts the steps in an order in which nobody loses a key: a node that
+// imports a slot does not hear who claims it, and keys come to where their slots
+// are.
 func (h *healer) plan() Plan {
 	p := Plan{Version: Version, Kind: KindFix}
-	var pins, closes, claims, gathers []Step
-	for _, ends := range h.pairs(h.pins) {
-		pins = append(pins, Step{Action: PinSlots, From: ends[0], To: ends[1], Slots: cluster.SlotsOf(h.pins[ends]...)})
-	}
+	var closes, claims []Step
 	for _, m := range h.s.Members {
 		if slots := h.r.closes[m.ID]; slots != nil {
 			closes = append(closes, Step{Action: CloseSlots, Node: m.ID, Slots: cluster.SlotsOf(slots...)})
@@ -380,13 +488,13 @@ func (h *healer) plan() Plan {
 			claims = append(claims, Step{Action: ClaimSlots, Node: m.ID, Slots: cluster.SlotsOf(slots...)})
 		}
 	}
-	for _, ends := range h.pairs(h.gathers) {
-		gathers = append(gathers, Step{Action: GatherKeys, From: ends[0], To: ends[1], Slots: cluster.SlotsOf(h.gathers[ends]...)})
-	}
-	// A node that imports a slot does not hear who claims it.
-	p.Steps = slices.Concat(pins, closes, claims, gathers)
-	h.r.closes = nil
-	h.r.writeTo(&p)
+	p.Steps = slices.Concat(
+		h.r.steps(PinSlots, h.pins), closes, claims, h.r.steps(MoveSlots, h.r.moves),
+		h.r.steps(GatherKeys, h.foreign[ForeignAdopt]),
+		h.r.steps(DropKeys, h.foreign[ForeignDrop]),
+		h.r.steps(DiscardKeys, h.foreign[ForeignDiscard]),
+	)
+	h.r.nameNodes(&p)
 	p.Reasons = reasonsToHeal(p)
 	return p
 }
@@ -401,6 +509,7 @@ func reasonsToHeal(p Plan) []string {
 		{PinSlots, "pinning is safe: a node deletes keys only of slots that it claims, and one that imports a slot keeps them"},
 		{ClaimSlots, "claiming is safe: every known node answers, and whoever else holds keys of the slots imports them first"},
 		{GatherKeys, "gathering is safe: nothing is replaced at the owner, only equal copies are deleted, and differing ones are named"},
+		{DropKeys, "dropping is safe: a key is deleted only when its owner was seen to have an equal one; others are named"},
 		{CloseSlots, "clearing is safe: the node holds no key of the slots, or owns them and sends them nowhere"},
 		{MoveSlots, "moving on is safe: only the open state lets clients find keys on both sides, and it stays until one side is empty"},
 	} {

@@ -6,9 +6,8 @@ import (
 	"github.com/trib-dev/trib/pkg/cluster"
 )
 
-// pinStatus takes a slot for pinned that the holder gave up, imports, and sees
-// with the owner: one that imports a slot hears of no claim to it. One that the
-// owner has already is past that.
+// pinStatus takes a slot for pinned that the holder gave up and imports, and
+// knows the owner of if there is one. Once all believe the owner, that is past.
 func (p Plan) pinStatus(step Step, s cluster.State) (Status, string) {
 	from, _ := s.Get(step.From)
 	to, _ := s.Get(step.To)
@@ -19,9 +18,11 @@ func (p Plan) pinStatus(step Step, s cluster.State) (Status, string) {
 		return Blocked, fmt.Sprintf("%s has come to own slots %s alone", from.Addr, lost)
 	}
 	seen, _ := from.View.Get(step.To)
+	past := Claimed(Step{Node: step.To, Slots: step.Slots}, s)
 	for slot := range step.Slots.All() {
-		pinned := from.View.Self().Importing[slot] == step.To && seen.Slots.Has(slot)
-		if from.Slots().Has(slot) || !pinned && !to.Slots().Has(slot) {
+		told := seen.Slots.Has(slot) || !to.Slots().Has(slot)
+		pinned := from.View.Self().Importing[slot] == step.To && told
+		if from.Slots().Has(slot) || !pinned && !past {
 			return Ready, ""
 		}
 	}
@@ -76,7 +77,7 @@ func (p Plan) gatherStatus(step Step, s cluster.State) (Status, string) {
 	if !from.IsMaster() {
 		return Blocked, roleChanged(from, s)
 	}
-	if lost := step.Slots.Minus(to.Slots()).Minus(p.claimed(step.To)); !lost.Empty() {
+	if lost := step.Slots.Minus(to.Slots()).Minus(p.given(step.To)); !lost.Empty() {
 		return Blocked, ownersChanged(lost, to, s)
 	}
 	for slot := range step.Slots.All() {
@@ -88,11 +89,11 @@ func (p Plan) gatherStatus(step Step, s cluster.State) (Status, string) {
 	return Done, ""
 }
 
-// claimed are the slots that the plan lets a node claim.
-func (p Plan) claimed(id cluster.NodeID) cluster.SlotSet {
+// given are the slots that the plan gives to a node.
+func (p Plan) given(id cluster.NodeID) cluster.SlotSet {
 	var slots cluster.SlotSet
 	for _, step := range p.Steps {
-		if step.Action == ClaimSlots && step.Node == id {
+		if step.Action == ClaimSlots && step.Node == id || step.Action == MoveSlots && step.To == id {
 			slots = slots.Union(step.Slots)
 		}
 	}

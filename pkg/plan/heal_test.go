@@ -13,7 +13,7 @@ import (
 )
 
 // heal says what is repaired, and then what is not.
-func (ses *session) heal(t *testing.T, d *datadriven.TestData) string {
+func (ses *session) heal(t *testing.T, d *datadriven.TestData, heal func(cluster.State, plan.HealOptions) (plan.Plan, []plan.Undecided)) string {
 	var o plan.HealOptions
 	if arg, ok := d.Arg("only"); ok {
 		for _, code := range arg.Vals {
@@ -23,15 +23,24 @@ func (ses *session) heal(t *testing.T, d *datadriven.TestData) string {
 	if arg, ok := d.Arg("slots"); ok {
 		o.Slots = must(cluster.ParseSlotSet(strings.Join(arg.Vals, ",")))
 	}
-	if d.HasArg("adopt") {
-		o.ForeignKeys = plan.ForeignAdopt
+	for _, policy := range plan.ForeignPolicies() {
+		if d.HasArg(string(policy)) {
+			o.ForeignKeys = policy
+		}
+	}
+	o.Takeover, o.TakeFromDead, o.SpreadReplicas = d.HasArg("takeover"), d.HasArg("dead"), d.HasArg("spread")
+	if d.HasArg("reuse") {
+		o.Orphans = plan.OrphansReuse
 	}
 	var left []plan.Undecided
-	text := ses.plan(t, func() (p plan.Plan, err error) { p, left = plan.Heal(ses.s, o); return p, nil })
+	text := ses.plan(t, func() (p plan.Plan, err error) { p, left = heal(ses.s, o); return p, nil })
 	for _, u := range left {
 		text += fmt.Sprintf("undecided: %s", u)
 		if u.Flag != "" {
 			text += " [" + u.Flag + "]"
+		}
+		if u.Advice {
+			text += " (advice)"
 		}
 		text += "\n"
 	}

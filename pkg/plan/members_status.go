@@ -54,6 +54,9 @@ func (p Plan) meetStatus(step Step, s cluster.State) (Status, string) {
 	if !strange {
 		return Done, ""
 	}
+	if both := clash(s, m); p.Kind == KindFix && !both.Empty() {
+		return Blocked, fmt.Sprintf("others claim slots %s of %s as well", both, m.Addr)
+	}
 	if problems := burdens(s, m); len(Knowing(s, m.ID)) == 0 && problems != nil {
 		return Blocked, fmt.Sprintf("%s: %s", m.Addr, problems[0])
 	}

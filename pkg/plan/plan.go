@@ -62,10 +62,13 @@ const (
 	Join        Action = "join"         // every node of the plan meets every other
 	Replicate   Action = "replicate"    // Node, Master: make a node without slots a replica
 	MoveSlots   Action = "move-slots"   // From, To, Slots: with their keys, under traffic
-	CloseSlots  Action = "close-slots"  // Node, Slots: clear open states that no longer mean anything
+	CloseSlots  Action = "close-slots"  // Node, Slots, Dead: clear open states that no longer mean anything
 	PinSlots    Action = "pin-slots"    // From, To, Slots: From gives up any claim, and imports them from To to keep its keys
-	ClaimSlots  Action = "claim-slots"  // Node, Slots: claim slots that nobody else claims
+	ClaimSlots  Action = "claim-slots"  // Node, Slots, Dead: claim slots that nobody else claims
 	GatherKeys  Action = "gather-keys"  // From, To, Slots: bring keys to To, which owns their slots
+	DropKeys    Action = "drop-keys"    // From, To, Slots: delete keys of which To, the owner of their slots, has equal ones
+	DiscardKeys Action = "discard-keys" // From, To, Slots: and those that To lacks
+	BumpEpoch   Action = "bump-epoch"   // Node, Epoch: raise a master's config epoch to Epoch at least
 
 	Meet          Action = "meet"           // Node: it and every other node of the plan meet
 	CopyFunctions Action = "copy-functions" // From, Node: give a node without functions those of a master
@@ -74,6 +77,10 @@ const (
 	Forget        Action = "forget"         // Node, Watch: every other node forgets it; Master: only that one does
 	Failover      Action = "failover"       // Node, Master, Mode: the replica takes its master's place
 )
+
+// Gathers reports whether the action is about keys on a node that does not own
+// their slots.
+func (a Action) Gathers() bool { return a == GatherKeys || a == DropKeys || a == DiscardKeys }
 
 // Step is one thing to do. Which fields are set depends on the action.
 type Step struct {
@@ -86,6 +93,7 @@ type Step struct {
 	Slots  cluster.SlotSet `json:"slots,omitzero"`
 	Mode   FailoverMode    `json:"mode,omitempty"`
 	Watch  bool            `json:"watch,omitempty"` // look again after a minute: it may come back
+	Dead   bool            `json:"dead,omitempty"`  // nodes that everybody takes for dead count for nothing
 }
 
 // Addr is where the plan's node id is reached.
@@ -119,8 +127,14 @@ func (p Plan) Describe(s Step) string {
 		return fmt.Sprintf("let %s keep its keys of slots %s until they are at %s", p.Addr(s.From), s.Slots, p.Addr(s.To))
 	case ClaimSlots:
 		return fmt.Sprintf("give %d slots (%s) to %s", s.Slots.Len(), s.Slots, p.Addr(s.Node))
+	case BumpEpoch:
+		return fmt.Sprintf("give %s a config epoch of its own, %d or higher", p.Addr(s.Node), s.Epoch)
 	case GatherKeys:
 		return fmt.Sprintf("bring the keys of slots %s from %s to their owner %s", s.Slots, p.Addr(s.From), p.Addr(s.To))
+	case DropKeys:
+		return fmt.Sprintf("delete the keys of slots %s on %s of which their owner %s has equal ones", s.Slots, p.Addr(s.From), p.Addr(s.To))
+	case DiscardKeys:
+		return fmt.Sprintf("delete the keys of slots %s on %s, also those that their owner %s lacks", s.Slots, p.Addr(s.From), p.Addr(s.To))
 	}
 	return p.describeMember(s)
 }

@@ -31,6 +31,7 @@ type session struct {
 //	drain node=a to=(b,c)
 //	resume
 //	heal only=(open-slots) slots=(5,6) adopt
+//	repair takeover dead reuse spread only=(handshake)
 //	add-node new=(d,e) replica master=a zones=(10.0.0.1:east)
 //	del-node node=d drain to=(a,b)
 //	replicate node=d master=a
@@ -65,7 +66,9 @@ func (ses *session) run(t *testing.T, d *datadriven.TestData) string {
 	case "resume":
 		return ses.plan(t, func() (plan.Plan, error) { return plan.Resume(ses.s) })
 	case "heal":
-		return ses.heal(t, d)
+		return ses.heal(t, d, plan.Heal)
+	case "repair":
+		return ses.heal(t, d, plan.Repair)
 	case "add-node", "del-node", "replicate", "failover", "forget":
 		return ses.plan(t, func() (plan.Plan, error) { return planMembers(t, d, ses.s) })
 	case "undo":

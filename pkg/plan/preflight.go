@@ -30,18 +30,23 @@ type Obstacle struct {
 	Text string       `json:"text"`
 }
 
-// Preflight looks for obstacles to the slot moves of a plan. waitReplicas is how
-// many replicas of a target must have what moves.
+// Preflight looks for obstacles to bringing keys from node to node, as moving
+// slots and gathering keys do. waitReplicas is how many replicas of a target must
+// have what moves.
 func Preflight(p Plan, s cluster.State, waitReplicas int) []Obstacle {
 	incoming := make(map[cluster.NodeID]int64)
 	var obstacles []Obstacle
 	for _, step := range p.Steps {
-		if step.Action != MoveSlots {
+		if step.Action != MoveSlots && step.Action != GatherKeys {
 			continue
 		}
 		from, _ := s.Get(step.From)
 		to, _ := s.Get(step.To)
-		incoming[step.To] += share(from, Remaining(step, s))
+		if step.Action == MoveSlots {
+			incoming[step.To] += share(from, Remaining(step, s))
+		} else {
+			incoming[step.To] += shareByKeys(from, step.Slots)
+		}
 		if !to.Server.Restores(from.Server) {
 			obstacles = append(obstacles, Obstacle{ObstacleDump, fmt.Sprintf(
 				"%s (%s) cannot read the values of %s (%s); upgrade it first", to.Addr, to.Server, from.Addr, from.Server)})
@@ -63,6 +68,16 @@ func share(m cluster.Member, slots cluster.SlotSet) int64 {
 		return 0
 	}
 	return m.UsedMemory / int64(owned) * int64(slots.Intersect(m.Slots()).Len())
+}
+
+// shareByKeys estimates the memory of slots by how many of the node's keys are
+// in them: it does not own them, and has counted them.
+func shareByKeys(m cluster.Member, slots cluster.SlotSet) int64 {
+	keys, _, _ := strays(m, slots)
+	if keys == 0 || m.Keys() == 0 {
+		return 0
+	}
+	return int64(float64(m.UsedMemory) * float64(min(keys, m.Keys())) / float64(m.Keys()))
 }
 
 // room holds what a target is to get, and a tenth on top, against its limit.

@@ -34,6 +34,13 @@ func TestPreflight(t *testing.T) {
 	limit := func(bytes int64, policy string) func(a, b, c *cluster.Member) {
 		return func(_, b, _ *cluster.Member) { b.MaxMemory, b.MaxMemoryPolicy = bytes, policy }
 	}
+	gather := []plan.Step{{Action: plan.GatherKeys, From: nodeID("a"), To: nodeID("b"), Slots: must(cluster.ParseSlotSet("1000-1001"))}}
+	stray := func(bytes int64, policy string) func(a, b, c *cluster.Member) { // half of what a holds
+		return func(a, b, _ *cluster.Member) {
+			a.SlotKeys = map[int]int64{1000: 400, 1001: 100}
+			b.MaxMemory, b.MaxMemoryPolicy = bytes, policy
+		}
+	}
 	half := []plan.Step{moveStep("a", "b", "0-499")} // 50 of a's 100 MiB, and a tenth on top: b needs 155
 	for _, tt := range []struct {
 		name     string
@@ -55,6 +62,14 @@ func TestPreflight(t *testing.T) {
 		{"full, and the source", half, func(a, _, _ *cluster.Member) { a.MaxMemory = mib }, 1, nil},
 		{"moved already", []plan.Step{moveStep("a", "b", "1000-1999")}, limit(mib, "noeviction"), 1, nil},
 		{"no slot moves", []plan.Step{{Action: plan.CloseSlots, Node: nodeID("b")}}, limit(mib, "noeviction"), 3, nil},
+
+		{"keys are gathered, with room enough", gather, stray(156*mib, "noeviction"), 1, nil},
+		{"keys are gathered, and it is too tight", gather, stray(154*mib, "noeviction"), 1, []string{"memory: is to get about 50 MiB"}},
+		{"keys are gathered, and others evicted", gather, stray(154*mib, "allkeys-lru"), 1, []string{"eviction: policy allkeys-lru"}},
+		{"keys are gathered, and nobody has counted", gather, limit(101*mib, "noeviction"), 1, nil},
+		{"keys are gathered by an older server", gather, func(a, _, _ *cluster.Member) { a.Server.Version = "8.0.2" }, 1, []string{"dump-version: 10.0.0.2:7000"}},
+		{"keys are gathered, without enough replicas", gather, nil, 2, []string{"replicas: "}},
+		{"keys are dropped where there is no room", []plan.Step{{Action: plan.DropKeys, From: nodeID("a"), To: nodeID("b"), Slots: gather[0].Slots}}, stray(mib, "noeviction"), 1, nil},
 
 		{"to an older server", half, func(a, _, _ *cluster.Member) { a.Server.Version = "8.0.2" }, 1, []string{"dump-version: 10.0.0.2:7000 (redis 7.0.15) cannot read the values of 10.0.0.1:7000 (redis 8.0.2)"}},
 		{"to a newer server", half, func(_, b, _ *cluster.Member) { b.Server.Version = "8.0.2" }, 1, nil},

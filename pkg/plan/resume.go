@@ -2,6 +2,7 @@ package plan
 
 import (
 	"fmt"
+	"math/bits"
 	"slices"
 
 	"github.com/trib-dev/trib/pkg/cluster"
@@ -16,25 +17,33 @@ import (
 // a decision is refused. A plan without steps means that nothing is open.
 func Resume(s cluster.State) (Plan, error) {
 	p := Plan{Version: Version, Kind: KindResume}
-	r := resumer{s: s, moves: make(map[[2]cluster.NodeID][]int), closes: make(map[cluster.NodeID][]int)}
+	r := newResumer(s)
 	for slot := range r.open().All() {
-		if problem := r.slot(slot); problem != "" {
+		if problem := r.finish(slot); problem != "" {
 			r.problems = append(r.problems, fmt.Sprintf("slot %d: %s", slot, problem))
 		}
 	}
 	if r.problems != nil {
-		return Plan{}, &Refusal{Reasons: r.problems, Hint: "trib check shows the whole state"}
+		return Plan{}, &Refusal{Reasons: r.problems, Hint: hintFix}
 	}
+	p.Reasons = r.jobs()
 	r.writeTo(&p)
 	p.seal(s)
 	return p, nil
 }
 
+const hintFix = "trib check shows the whole state; trib fix repairs more, and decides with --foreign-keys about keys that may be stale"
+
 type resumer struct {
 	s        cluster.State
-	moves    map[[2]cluster.NodeID][]int // from, to -> slots
+	moves    map[pair][]int // slots
 	closes   map[cluster.NodeID][]int
+	begun    []Step // to gather keys: a node that imported for that got no slot
 	problems []string
+}
+
+func newResumer(s cluster.State) resumer {
+	return resumer{s: s, moves: make(map[pair][]int), closes: make(map[cluster.NodeID][]int)}
 }
 
 // open are the slots that any master calls open. A replica may repeat its
@@ -47,9 +56,26 @@ func (r *resumer) open() cluster.SlotSet {
 	return open
 }
 
-// slot decides what becomes of one open slot; it returns what keeps it from
+// jobs adds what the servers move by themselves, which is to be waited for, and
+// says so.
+func (r *resumer) jobs() []string {
+	var reasons []string
+	for _, j := range r.s.Running() {
+		from, _ := r.s.Get(j.From)
+		to, _ := r.s.Get(j.To)
+		if !from.IsMaster() || !to.IsMaster() || j.Slots.Minus(to.Slots()).Empty() {
+			continue
+		}
+		key := pair{j.From, j.To}
+		r.moves[key] = append(r.moves[key], j.Slots.Slots()...)
+		reasons = append(reasons, DescribeJob(j, r.s)+": that is waited for")
+	}
+	return reasons
+}
+
+// finish decides what becomes of one open slot; it returns what keeps it from
 // deciding.
-func (r *resumer) slot(slot int) string {
+func (r *resumer) finish(slot int) string {
 	owners := r.s.Owners(slot)
 	if len(owners) == 0 && r.finishGiven(slot) {
 		return ""
@@ -57,16 +83,42 @@ func (r *resumer) slot(slot int) string {
 	if len(owners) != 1 {
 		return fmt.Sprintf("%d reachable masters say that they own it", len(owners))
 	}
-	owner := owners[0]
-	target, problem := r.target(slot, owner)
-	if problem != "" {
-		return problem
+	home, strays, problem := r.slot(slot, owners[0])
+	for _, m := range strays {
+		if problem == "" && m.OpenSlots().Has(slot) {
+			return doubt(slot, owners[0], m, home)
+		}
 	}
-	if target != "" {
-		key := [2]cluster.NodeID{owner.ID, target}
-		r.moves[key] = append(r.moves[key], slot)
+	return problem
+}
+
+// slot rolls a slot forward that has one owner, to the node where its keys will
+// be. Strays are the other masters with keys of it, which may be stale.
+func (r *resumer) slot(slot int, owner cluster.Member) (home cluster.NodeID, strays []cluster.Member, problem string) {
+	if home, problem = r.target(slot, owner); problem != "" {
+		return "", nil, problem
 	}
-	return r.closeOthers(slot, owner.ID, target)
+	var closes []cluster.NodeID
+	for _, m := range r.s.Masters() {
+		keys, counted := m.KeysIn(slot)
+		open, involved := m.OpenSlots().Has(slot), m.ID == owner.ID || m.ID == home
+		switch {
+		case involved && home != owner.ID:
+		case !involved && open && !counted:
+			return "", nil, fmt.Sprintf("the keys of slot %d on %s were not counted", slot, m.Addr)
+		case !involved && keys > 0:
+			strays = append(strays, m)
+		case open:
+			closes = append(closes, m.ID)
+		}
+	}
+	for _, id := range closes {
+		r.closes[id] = append(r.closes[id], slot)
+	}
+	if home != owner.ID {
+		r.moves[pair{owner.ID, home}] = append(r.moves[pair{owner.ID, home}], slot)
+	}
+	return home, strays, ""
 }
 
 // finishGiven plans for a slot that was given up and not claimed, where it is
@@ -90,51 +142,63 @@ func (r *resumer) finishGiven(slot int) bool {
 	if target == "" {
 		return false
 	}
-	key := [2]cluster.NodeID{source, target}
-	r.moves[key] = append(r.moves[key], slot)
+	r.moves[pair{source, target}] = append(r.moves[pair{source, target}], slot)
 	return true
 }
 
 // target is where the slot was going: where its owner says, else the one node
-// that imports it. Nowhere, where only leftovers of a finished move are open, or
-// where the target has become a replica of the owner.
+// of which it is clear that the slot was on its way there. It is the owner where
+// only leftovers of a finished move are open, or where the target has become a
+// replica of the owner.
 func (r *resumer) target(slot int, owner cluster.Member) (cluster.NodeID, string) {
 	if to, ok := owner.View.Self().Migrating[slot]; ok {
 		master, problem := r.presentMaster(to)
-		if master == owner.ID {
-			master = ""
+		if heir := r.successor(slot, owner, to); problem != "" && heir != "" {
+			return heir, ""
 		}
 		return master, problem
 	}
-	var importers []cluster.Member
+	var importers, heirs []cluster.Member
 	for _, m := range r.s.Masters() {
-		if _, ok := m.View.Self().Importing[slot]; ok && m.ID != owner.ID {
-			importers = append(importers, m)
+		from, importing := m.View.Self().Importing[slot]
+		if !importing || m.ID == owner.ID || begun(r.begun, r.s, slot, pair{m.ID, owner.ID}) != "" {
+			continue
+		}
+		importers = append(importers, m)
+		if source, _ := r.s.Get(from); from != owner.ID && !source.IsMaster() {
+			heirs = append(heirs, m)
 		}
 	}
-	switch len(importers) {
-	case 0:
-		return "", ""
-	case 1:
-		return importers[0].ID, r.doubt(slot, owner, importers[0])
+	if len(heirs) == 0 && len(importers) == 1 && holdsNone(importers[0], slot) {
+		heirs = importers
 	}
-	return "", fmt.Sprintf("%d nodes import it", len(importers))
+	switch len(heirs) {
+	case 0:
+		return owner.ID, ""
+	case 1:
+		return heirs[0].ID, ""
+	}
+	return "", fmt.Sprintf("%d nodes import it", len(heirs))
 }
 
-// doubt is why an importing node alone does not prove that the slot was on its
-// way there: one that was restarted with old data imports every slot of which it
-// finds keys from the owner that it knows, and these keys are stale. It is proof
-// where the node has no keys yet, or imports from one that was a master and is
-// none now: the owner took its place, and does not know of the move.
-func (r *resumer) doubt(slot int, owner, importer cluster.Member) string {
-	keys, counted := importer.KeysIn(slot)
-	from := importer.View.Self().Importing[slot]
-	source, _ := r.s.Get(from)
-	if counted && keys == 0 || from != owner.ID && !source.IsMaster() {
-		return ""
+func holdsNone(m cluster.Member, slot int) bool {
+	keys, counted := m.KeysIn(slot)
+	return counted && keys == 0
+}
+
+// doubt is why keys of an open slot on a node that is no part of its move do not
+// prove that the slot was on its way there: one that was restarted with old data
+// imports every slot of which it finds keys from the owner that it knows, and
+// these keys are stale. It is proof where the node has no keys yet, or imports
+// from one that was a master and is none now: the owner took its place, and does
+// not know of the move.
+func doubt(slot int, owner, m cluster.Member, home cluster.NodeID) string {
+	keys, _ := m.KeysIn(slot)
+	if _, importing := m.View.Self().Importing[slot]; !importing || home != owner.ID {
+		return fmt.Sprintf("%s holds %d keys of slot %d without a claim to it", m.Addr, keys, slot)
 	}
 	return fmt.Sprintf("%s imports it and holds %d keys, but %s does not migrate it: whether these keys are newer or stale cannot be told",
-		importer.Addr, keys, owner.Addr)
+		m.Addr, keys, owner.Addr)
 }
 
 // presentMaster follows a target that was failed over to the replica that took
@@ -157,25 +221,6 @@ func (r *resumer) presentMaster(id cluster.NodeID) (cluster.NodeID, string) {
 	return master.ID, ""
 }
 
-// closeOthers clears the slot's open state on nodes that take no part in the
-// move. A node that holds keys of the slot is left alone: its open state is
-// what protects them.
-func (r *resumer) closeOthers(slot int, owner, target cluster.NodeID) string {
-	for _, m := range r.s.Masters() {
-		uninvolved := m.ID != target && (m.ID != owner || target == "")
-		if !uninvolved || !m.OpenSlots().Has(slot) {
-			continue
-		}
-		if m.ID != owner {
-			if problem := mayHoldKeys(m, slot); problem != "" {
-				return problem
-			}
-		}
-		r.closes[m.ID] = append(r.closes[m.ID], slot)
-	}
-	return ""
-}
-
 func mayHoldKeys(m cluster.Member, slot int) string {
 	n, counted := m.KeysIn(slot)
 	if !counted {
@@ -189,21 +234,39 @@ func mayHoldKeys(m cluster.Member, slot int) string {
 
 func (r *resumer) writeTo(p *Plan) {
 	for _, m := range r.s.Members {
-		p.Nodes = append(p.Nodes, nodeOf(m))
-	}
-	for _, m := range r.s.Members {
 		if slots := r.closes[m.ID]; slots != nil {
 			p.Steps = append(p.Steps, Step{Action: CloseSlots, Node: m.ID, Slots: cluster.SlotsOf(slots...)})
 		}
 	}
-	for _, from := range r.s.Members {
-		for _, to := range r.s.Members {
-			if slots := r.moves[[2]cluster.NodeID{from.ID, to.ID}]; slots != nil {
-				p.Steps = append(p.Steps, Step{Action: MoveSlots, From: from.ID, To: to.ID, Slots: cluster.SlotsOf(slots...)})
+	p.Steps = append(p.Steps, r.steps(MoveSlots, r.moves)...)
+	r.nameNodes(p)
+}
+
+// steps are those of one action, in the order of the members as far as that lets
+// many go at the same time: no node may be source and target at once. The lowest
+// bit in which the places of the two differ tells who can, so that n members
+// take two rounds for each bit of n at most.
+func (r *resumer) steps(action Action, of map[pair][]int) []Step {
+	rounds := make([][]Step, 2*bits.Len(uint(len(r.s.Members))))
+	for i, from := range r.s.Members {
+		for j, to := range r.s.Members {
+			if slots := of[pair{from.ID, to.ID}]; slots != nil {
+				bit := bits.TrailingZeros(uint(i ^ j))
+				round := 2*bit + i>>bit&1
+				rounds[round] = append(rounds[round], Step{Action: action, From: from.ID, To: to.ID, Slots: cluster.SlotsOf(slots...)})
 			}
 		}
 	}
-	p.Nodes = slices.DeleteFunc(p.Nodes, func(n Node) bool { return !p.names(n.ID) })
+	return slices.Concat(rounds...)
+}
+
+// nameNodes adds the nodes that steps name.
+func (r *resumer) nameNodes(p *Plan) {
+	for _, m := range r.s.Members {
+		if p.names(m.ID) {
+			p.Nodes = append(p.Nodes, nodeOf(m))
+		}
+	}
 }
 
 func (p *Plan) names(id cluster.NodeID) bool {

@@ -12,7 +12,7 @@ import (
 
 // A state is written down a node to a line:
 //
-//	a 10.0.0.1:7000 0-5460 epoch=1 migrating=5:b,6:b importing=9:c keys=5:2,6:0 db0=2 functions=1
+//	a 10.0.0.1:7000 0-5460 epoch=1 migrating=5:b,6:b importing=9:c keys=5:2,6:0 lone=5:1 db0=2 functions=1
 //	b 10.0.0.2:7000 replica=a
 //	c 10.0.0.3:7000 down="i/o timeout"
 //	d 10.0.0.4:7000 server=valkey/9.1.0 databases=4
@@ -20,8 +20,10 @@ import (
 // The name becomes the id: "ab" is ababab..., forty digits. Everybody knows
 // everybody, unless one says knows=a,b (or knows=- for nobody); meets=a is a
 // node that it is just meeting, and sees=a:0-5 are slots that it takes for a's.
-// The others know that a node with fail=yes has failed, and nothing of a node
-// with outside=yes, unless they say knows=. A node with hidden=yes was not read.
+// The others know that a node with fail=yes has failed, suspect one with
+// suspect=yes, and know nothing of a node with outside=yes, unless they say
+// knows=. A node with hidden=yes was not read. A replica has offset=9 of its
+// master's stream, and may be syncing=yes, loading=yes or nolink=yes.
 type node struct {
 	name   string
 	addr   cluster.Addr
@@ -89,10 +91,17 @@ func (n node) member(all []node) cluster.Member {
 		m.Server = cluster.Server{Flavor: flavor, Version: version}
 	}
 	m.Functions = int64(n.number("functions"))
+	m.Replication = cluster.Replication{Offset: int64(n.number("offset")), Syncing: n.fields["syncing"] != "", Loading: n.fields["loading"] != "", NoLink: n.fields["nolink"] != ""}
 	for db := range 3 {
 		if keys := n.number(fmt.Sprintf("db%d", db)); keys > 0 {
 			m.Keyspace = append(m.Keyspace, cluster.DBKeys{DB: db, Keys: int64(keys)})
 		}
+	}
+	for slot, keys := range n.pairs("lone") {
+		if m.LoneKeys == nil {
+			m.LoneKeys = make(map[int]int64)
+		}
+		m.LoneKeys[slot] = int64(must(strconv.Atoi(keys)))
 	}
 	for slot, keys := range n.pairs("keys") {
 		if m.SlotKeys == nil {
@@ -125,7 +134,14 @@ func (n node) pairs(field string) map[int]string {
 func (n node) view(all []node) string {
 	var b strings.Builder
 	taken := n.slots
+	believed, mistaken, _ := strings.Cut(n.fields["sees"], ":")
+	wrong := must(cluster.ParseSlotSet(mistaken))
 	for _, other := range all {
+		if other.name == believed {
+			other.slots = other.slots.Union(wrong)
+		} else if other.name != n.name {
+			other.slots = other.slots.Minus(wrong)
+		}
 		if other.name != n.name {
 			other.slots, taken = other.slots.Minus(taken), taken.Union(other.slots)
 		}
@@ -158,6 +174,9 @@ func (n node) knows(other node) bool {
 func (n node) seenRole() string {
 	if n.fields["fail"] != "" {
 		return n.role() + ",fail"
+	}
+	if n.fields["suspect"] != "" {
+		return n.role() + ",fail?"
 	}
 	return n.role()
 }

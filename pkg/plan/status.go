@@ -77,8 +77,10 @@ func (p Plan) judge(step Step, s cluster.State) (Status, string) {
 		return p.pinStatus(step, s)
 	case ClaimSlots:
 		return p.claimStatus(step, s)
-	case GatherKeys:
+	case GatherKeys, DropKeys, DiscardKeys:
 		return p.gatherStatus(step, s)
+	case BumpEpoch:
+		return p.bumpStatus(step, s)
 	case Meet:
 		return p.meetStatus(step, s)
 	case CopyFunctions:
@@ -96,7 +98,7 @@ func (p Plan) judge(step Step, s cluster.State) (Status, string) {
 // subjects are the nodes that must answer before the step can be judged.
 func (step Step) subjects() []cluster.NodeID {
 	switch step.Action {
-	case MoveSlots, PinSlots, GatherKeys:
+	case MoveSlots, PinSlots, GatherKeys, DropKeys, DiscardKeys:
 		return []cluster.NodeID{step.From, step.To}
 	case Join, Reset, Renew, Forget:
 		return nil
@@ -199,7 +201,7 @@ func (p Plan) canMove(step Step, s cluster.State) (Status, string) {
 			}
 		}
 		peer, ok := from.View.Self().Migrating[slot]
-		if ok && peer != step.To && !replicates(s, peer, step.To) && from.Slots().Has(slot) {
+		if ok && peer != step.To && !replicates(s, peer, step.To) && !replaced(s, peer) && from.Slots().Has(slot) {
 			return Blocked, differs(fmt.Sprintf("target of slot %d, which %s is migrating", slot, from.Addr), to.Addr, addrOf(s, peer))
 		}
 	}
@@ -236,7 +238,7 @@ func (p Plan) closeStatus(step Step, s cluster.State) (Status, string) {
 	for slot := range open.All() {
 		if m.Slots().Has(slot) {
 			to, migrating := m.View.Self().Migrating[slot]
-			if migrating && !replicates(s, to, m.ID) {
+			if migrating && !replicates(s, to, m.ID) && !(step.Dead && Dead(s, to)) {
 				return Blocked, fmt.Sprintf("%s is migrating slot %d to %s", m.Addr, slot, to)
 			}
 			continue

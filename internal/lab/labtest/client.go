@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -45,6 +46,7 @@ type Result struct {
 	Err      error  // otherwise: the last refusal, or why the outcome is unknown
 	Addr     string // the server that was asked last
 	Attempts int
+	Held     bool // by a replica too, where the client waits for that
 }
 
 // Client sends commands to the owner of their key, as the users of a cluster do.
@@ -52,8 +54,10 @@ type Result struct {
 // sends a command again whose outcome is unknown. It is not safe for concurrent
 // use: a writer has its own.
 type Client struct {
-	Patience time.Duration // how long refusals that pass are retried; default 5 s
-	Timeout  time.Duration // until a missing reply makes the outcome unknown; default 2 s
+	Patience time.Duration     // how long refusals that pass are retried; default 5 s
+	Timeout  time.Duration     // until a missing reply makes the outcome unknown; default 2 s
+	Hold     time.Duration     // how long to wait for a replica to have it too; 0 does not ask
+	Real     map[string]string // where servers are that announce another address
 
 	access access
 	known  map[string]bool
@@ -133,20 +137,30 @@ func (c *Client) attempt(ctx context.Context, at hop, args []string) Result {
 	if err != nil {
 		return Result{Addr: at.addr, Err: unreachable{err}}
 	}
-	commands := [][]string{args}
-	if at.asking {
-		commands = [][]string{{"ASKING"}, args}
-	}
-	replies, err := conn.Pipeline(commands...)
+	replies, err := conn.Pipeline(c.commands(at, args)...)
 	if err != nil {
 		delete(c.conns, at.addr)
 		return Result{Outcome: Unknown, Addr: at.addr, Err: err}
 	}
-	last := replies[len(replies)-1]
-	if refusal, ok := last.(resp.Error); ok {
+	if at.asking {
+		replies = replies[1:]
+	}
+	if refusal, ok := replies[0].(resp.Error); ok {
 		return Result{Addr: at.addr, Err: refusal}
 	}
-	return Result{Outcome: Acknowledged, Reply: last, Addr: at.addr}
+	held, _ := replies[len(replies)-1].(int64)
+	return Result{Outcome: Acknowledged, Reply: replies[0], Addr: at.addr, Held: c.Hold > 0 && held > 0}
+}
+
+func (c *Client) commands(at hop, args []string) [][]string {
+	commands := [][]string{args}
+	if at.asking {
+		commands = [][]string{{"ASKING"}, args}
+	}
+	if c.Hold > 0 {
+		commands = append(commands, []string{"WAIT", "1", strconv.FormatInt(c.Hold.Milliseconds(), 10)})
+	}
+	return commands
 }
 
 // unreachable is a server to which nothing could be sent.
@@ -193,6 +207,9 @@ func (c *Client) target(refusal resp.Error, at hop) string {
 		host, _, _ = net.SplitHostPort(at.addr)
 	}
 	addr := net.JoinHostPort(host, port)
+	if real, announced := c.Real[addr]; announced {
+		addr = real
+	}
 	c.known[addr] = true
 	return addr
 }

@@ -162,6 +162,11 @@ func (l *Lab) Dial(t testing.TB, n *lab.Node) *resp.Conn {
 	return conn
 }
 
+// Open is Dial for those who deal with a server that may be down themselves.
+func (l *Lab) Open(ctx context.Context, n *lab.Node) (*resp.Conn, error) {
+	return l.access.dial(ctx, n.Addr())
+}
+
 func (a access) dial(ctx context.Context, addr string) (conn *resp.Conn, err error) {
 	if a.tls == nil {
 		conn, err = resp.Dial(ctx, addr)

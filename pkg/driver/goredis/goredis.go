@@ -60,6 +60,14 @@ type dialer struct{ o Options }
 
 // Dial connects, authenticates and says its name.
 func (d dialer) Dial(ctx context.Context, addr cluster.Addr, name string) (driver.Conn, error) {
+	c, err := d.dial(ctx, addr, name)
+	if err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+func (d dialer) dial(ctx context.Context, addr cluster.Addr, name string) (*conn, error) {
 	ctx, cancel := d.bounded(ctx)
 	defer cancel()
 	at := d.o.Addresses.Reach(addr)
@@ -72,7 +80,7 @@ func (d dialer) Dial(ctx context.Context, addr cluster.Addr, name string) (drive
 		wire.Close()
 		return nil, &driver.TransportError{Addr: addr, Err: detour(addr, at, dialCause(err))}
 	}
-	c := &conn{addr: addr, wire: wire, secret: d.o.Password, client: redis.NewClient(d.clientOptions(addr, framed(spoken)))}
+	c := &conn{addr: addr, wire: wire, spoken: spoken, secret: d.o.Password, client: redis.NewClient(d.clientOptions(addr, framed(spoken)))}
 	if err := c.greet(ctx, name); err != nil {
 		c.Close()
 		return nil, err
@@ -234,7 +242,8 @@ func onlyOnce(wire net.Conn) func(context.Context, string, string) (net.Conn, er
 type conn struct {
 	addr   cluster.Addr
 	wire   net.Conn
-	secret string // must stand in no error
+	spoken net.Conn // wire, or what is encrypted over it
+	secret string   // must stand in no error
 	client *redis.Client
 	broken bool
 }

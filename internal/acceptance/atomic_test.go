@@ -1,0 +1,153 @@
+package acceptance
+
+import (
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/trib-dev/trib/internal/lab/labtest"
+)
+
+// held is a cluster of Valkey 9.1 of which a master writes a dump for some
+// seconds: a job that takes slots away from it waits for that, and can be caught
+// in the middle.
+type held struct {
+	*labtest.Cluster
+	treasure *treasure
+	before   picture
+	from, to server
+}
+
+const heldFor = 4 * time.Second
+
+func hold(t *testing.T, replicas int, config ...string) *held {
+	t.Helper()
+	h := &held{Cluster: labtest.Form(t, labtest.Start(t, labtest.Options{Server: "valkey-9.1", Nodes: 3 + replicas, Config: config}), 3, replicas)}
+	h.treasure = bury(t, h.Lab)
+	h.before = look(t, h.Lab)
+	h.from, h.to = h.before.masters()[0], h.before.masters()[1]
+	h.stall(t)
+	return h
+}
+
+func (h *held) stall(t *testing.T) {
+	t.Helper()
+	perKey := heldFor / time.Duration(dbSize(t, h.Lab, h.from.Node))
+	h.Do(t, h.from.Node, "CONFIG", "SET", "rdb-key-save-delay", fmt.Sprint(perKey.Microseconds()))
+	h.Do(t, h.from.Node, "BGSAVE")
+}
+
+// move begins to move slots, and returns when the source waits to hand them over.
+func (h *held) move(t *testing.T, slots int) *run {
+	t.Helper()
+	r := how{}.start(t, between(h.from, h.to, slots, "--method", "atomic")...)
+	labtest.Await(t, 10*time.Second, "the job waits", func() error {
+		if r.over() {
+			t.Fatalf("it ended too early: %v", r.wait(t))
+		}
+		jobs := fmt.Sprint(h.Do(t, h.from.Node, "CLUSTER", "GETSLOTMIGRATIONS"))
+		if !strings.Contains(jobs, "waiting-to-snapshot") {
+			return fmt.Errorf("jobs: %s", jobs)
+		}
+		return nil
+	})
+	return r
+}
+
+// TestAtomicKilled: the servers go on when trib is killed. Nobody gets in their
+// way, and resume waits for them.
+func TestAtomicKilled(t *testing.T) {
+	t.Parallel()
+	h := hold(t, 3)
+	r := h.move(t, 100)
+	r.signal(t, os.Kill)
+	r.wait(t)
+	unlocked(t, h.Lab)
+	trib(t, "status", h.to.Addr()).exit(t, 0).prints(t, "are moving slots 0-99 by themselves .waiting-to-snapshot", "^-> trib resume")
+	trib(t, between(h.from, h.to, 200, "--method", "classic")...).exit(t, 4).
+		complains(t, "are moving slots 0-99 by themselves", "^hint: .*trib resume")
+	trib(t, "failover", h.to.Addr(), h.Replicas[0].Addr(), "--yes").exit(t, 4).complains(t, "are moving slots 0-99 by themselves")
+	trib(t, "resume", h.to.Addr(), "--yes").done(t, "that is waited for", "^Method: atomic", "^.OK. All 16384 slots covered")
+	soonWhole(t, h.Lab).exactly(t, h.before, h.from.self.slots[:100], h.to.Addr())
+	h.treasure.intact(t)
+	trib(t, "resume", h.to.Addr(), "--yes").done(t, "nothing to resume")
+}
+
+// TestAtomicInterrupted: Ctrl-C cancels the job in hand, and nothing has moved.
+func TestAtomicInterrupted(t *testing.T) {
+	t.Parallel()
+	h := hold(t, 0)
+	r := h.move(t, 100)
+	r.signal(t, os.Interrupt)
+	signalled := time.Now()
+	r.wait(t).exit(t, 5).complains(t, "^trib: stopped with .*interrupted$")
+	if late := time.Since(signalled); late > 3*time.Second {
+		t.Errorf("it ended %v after the signal", late)
+	}
+	soonWhole(t, h.Lab).exactly(t, h.before, nil, "")
+	h.treasure.intact(t)
+	trib(t, "status", h.to.Addr()).exit(t, 0).prints(t, "moving slots 0-99 .* came to nothing .cancelled", "No slot is open")
+	trib(t, "check", h.to.Addr()).done(t)
+}
+
+// TestAtomicSourceKilled: the source dies in the middle. Its replica takes its
+// place, with everything, and the cluster is in order.
+func TestAtomicSourceKilled(t *testing.T) {
+	t.Parallel()
+	h := hold(t, 3)
+	r := h.move(t, 100)
+	if err := h.from.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	r.wait(t).exit(t, 5).complains(t, "^trib: stopped with ")
+	labtest.Await(t, 20*time.Second, "the replica is promoted", func() error {
+		if info := h.Text(t, h.to.Node, "CLUSTER", "INFO"); !strings.Contains(info, "cluster_state:ok") {
+			return fmt.Errorf("%s", info)
+		}
+		return nil
+	})
+	h.treasure.client = h.Client() // the other one has a connection to the dead
+	t.Cleanup(h.treasure.client.Close)
+	h.treasure.intact(t)
+	trib(t, "resume", h.to.Addr(), "--yes").done(t, "nothing to resume")
+	if gained := len(ownSlots(t, h.Lab, h.to.Node)) - len(h.to.self.slots); gained != 0 {
+		t.Errorf("the target has %d slots more", gained)
+	}
+}
+
+// TestAtomicFull: a target without room says so, and nothing is lost or moved.
+func TestAtomicFull(t *testing.T) {
+	t.Parallel()
+	l, keys := load(t, labtest.Options{Server: "valkey-9.1", Nodes: 3}, 0, 40, 50, 1000)
+	before := look(t, l)
+	m := before.masters()
+	used := l.Text(t, m[1].Node, "INFO", "memory")
+	bytes := 0
+	fmt.Sscanf(used[strings.Index(used, "used_memory:"):], "used_memory:%d", &bytes)
+	l.Do(t, m[1].Node, "CONFIG", "SET", "maxmemory", fmt.Sprint(bytes+500_000))
+	trib(t, between(m[0], m[1], 40)...).exit(t, 5).complains(t, "Ran out of memory")
+	soonWhole(t, l).exactly(t, before, nil, "")
+	loaded(t, l, keys, 1000)
+}
+
+// TestAtomicPassword: a source that has no password for the others is found out
+// before anything is begun.
+func TestAtomicPassword(t *testing.T) {
+	t.Parallel()
+	const password = "sesame"
+	l := labtest.Start(t, labtest.Options{Server: "valkey-9.1", Nodes: 3, Password: password})
+	env := how{env: []string{"TRIB_PASSWORD=" + password}}
+	env.run(t, append([]string{"create", "--yes"}, l.Addrs()...)...).exit(t, 0)
+	m := look(t, l).masters()
+	env.run(t, between(m[0], m[1], 10, "--method", "atomic")...).done(t, "^Method: atomic")
+	for _, s := range m {
+		l.Do(t, s.Node, "CONFIG", "SET", "primaryauth", "")
+	}
+	env.run(t, between(m[0], m[1], 10, "--method", "atomic")...).exit(t, 4).complains(t, "demands a password and .* has none to show .primaryauth.")
+	r := env.run(t, between(m[0], m[1], 10)...).done(t, "^Method: classic, since .*primaryauth")
+	if strings.Contains(r.out+r.err, password) {
+		t.Error("the password is shown")
+	}
+}

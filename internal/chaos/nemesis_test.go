@@ -1,0 +1,447 @@
+package chaos_test
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/trib-dev/trib/internal/chaos"
+	"github.com/trib-dev/trib/internal/lab"
+)
+
+// fault is one way to hurt a move of slots. strike is called while trib stands
+// still before or after a MIGRATE, with keys of a slot on both sides; what it
+// returns puts right what does not mend by itself, and runs beside trib.
+type fault struct {
+	name     string
+	failover bool // a replica takes over
+	byKill   bool // because its master was killed
+	ends     bool // for trib itself
+	splits   bool // keys may come to have two values, of which trib must choose none
+	strike   func(*rig, *trial) (mend func() error, err error)
+}
+
+// faults are all of them; those of nodes are for source and target.
+func faults() []fault {
+	all := []fault{
+		{name: "trib killed", ends: true, strike: killTrib},
+		{name: "trib interrupted", ends: true, strike: interruptTrib},
+		{name: "second trib", strike: secondTrib},
+		{name: "reply of MIGRATE late", strike: mischief(source, chaos.Mischief{Command: "MIGRATE", Hold: 2 * time.Second})},
+		{name: "reply of MIGRATE lost", strike: mischief(source, chaos.Mischief{Command: "MIGRATE", Lose: true})},
+		{name: "reply of RESTORE late", strike: mischief(target, chaos.Mischief{Command: "RESTORE-ASKING", Hold: nodeTimeout / 2})},
+		{name: "reply of RESTORE lost", strike: mischief(target, chaos.Mischief{Command: "RESTORE-ASKING", Lose: true})},
+		{name: "target out of memory", strike: fillMemory},
+		{name: "reply of RESTORE lost, then trib killed", ends: true, splits: true, strike: orphanCopy},
+		{name: "source killed, clients go on", failover: true, byKill: true, splits: true, strike: killNode(source)},
+	}
+	for _, s := range []side{source, target} {
+		all = append(all,
+			fault{name: s.String() + " killed", failover: true, byKill: true, strike: killNode(s)},
+			fault{name: s.String() + " killed, then trib", failover: true, byKill: true, ends: true, strike: both(killNode(s), killTrib)},
+			fault{name: s.String() + " failed over", failover: true, strike: failOver(s)},
+			fault{name: s.String() + " paused for long", failover: true, strike: pauseLong(s)},
+			fault{name: s.String() + " killed and restarted", strike: restartNode(s)},
+			fault{name: s.String() + " paused", strike: pauseNode(s)},
+		)
+	}
+	return all
+}
+
+// side is an end of a move.
+type side int
+
+const (
+	source side = iota
+	target
+)
+
+func (s side) String() string { return [...]string{"source", "target"}[s] }
+
+// trial is a move of slots with a fault in it.
+type trial struct {
+	number int
+	fault  fault
+	at     int // MIGRATE at which it happens
+	phase  chaos.Phase
+	repair string        // the command that brings the cluster back
+	dwell  time.Duration // how long clients write to the open slots before it
+	slots  []int
+
+	ends   [2]*lab.Node
+	ids    [2]string
+	seed   string
+	worker *worker
+	model  *model
+}
+
+func (tr *trial) String() string {
+	return fmt.Sprintf("trial %d: %s at MIGRATE %d (%s), then %s; slots %v", tr.number, tr.fault.name, tr.at, tr.phase, tr.repair, tr.slots)
+}
+
+const (
+	chaosSlots   = 3
+	chaosKeys    = 25 // in each slot
+	chaosBatch   = 4
+	slotsInTrial = 10922 // of the first two shards
+)
+
+// draw decides by lot what a trial is like.
+func draw(number int, f fault, lots *rand.Rand) *trial {
+	return &trial{
+		number: number, fault: f,
+		at:     2 + lots.IntN(10),
+		phase:  chaos.Phases()[lots.IntN(3)],
+		repair: []string{"resume", "fix"}[lots.IntN(2)],
+		dwell:  time.Duration(150+lots.IntN(200)) * time.Millisecond,
+		slots:  []int{lots.IntN(slotsInTrial)},
+	}
+}
+
+// outcome is how a trial went.
+type outcome struct {
+	hit     bool  // while a slot was open, with keys on both sides
+	counted int64 // acknowledged writes to slots that were moving
+	frail   int64 // acknowledged by a master whose replica did not have them
+	exit    int   // of the trib that was hit
+	took    time.Duration
+	verdict
+}
+
+// run carries out a trial: clients write, slots move, the fault strikes, what is
+// hurt mends, one command repairs, and everything is looked at. The error is of
+// what keeps the trial from being judged.
+func (r *rig) try(tr *trial) (o outcome, err error) {
+	begun := time.Now()
+	defer func() { o.took = time.Since(begun) }()
+	r.note(tr.String())
+	if err := r.cast(tr); err != nil {
+		return o, err
+	}
+	tr.model.fill()
+	tr.model.start()
+	defer tr.model.rest()
+	if err := r.move(tr, &o); err != nil {
+		return o, err
+	}
+	if err := await(30*time.Second, r.sound); err != nil {
+		return o, fmt.Errorf("the servers are not in order: %w", err)
+	}
+	out, code := r.run(tr.repair, tr.seed, "--yes")
+	tr.model.moving.Store(false)
+	tr.model.rest()
+	if code == conflict && tr.fault.splits {
+		out, code = r.decide(tr, &o)
+	}
+	if code != 0 {
+		o.blame(0, "%s: exit %d:\n%s", tr.repair, code, out)
+		// What is only out of sight is not lost.
+		await(20*time.Second, r.sound)
+		r.run("fix", tr.seed, "--yes")
+	}
+	o.judge(r, tr)
+	return o, nil
+}
+
+// cast finds slots that one shard owns, and who is who.
+func (r *rig) cast(tr *trial) error {
+	from := -1
+	for shard := range 2 {
+		n, s, err := r.leader(shard)
+		if err != nil {
+			return err
+		}
+		tr.ends[shard], tr.ids[shard] = n, s.id
+		if s.slots[tr.slots[0]] {
+			from = shard
+			tr.slots = r.neighbours(s, tr.slots[0])
+		}
+	}
+	if from < 0 {
+		return fmt.Errorf("nobody owns slot %d", tr.slots[0])
+	}
+	if from == 1 {
+		slices.Reverse(tr.ends[:])
+		slices.Reverse(tr.ids[:])
+	}
+	seed, _, err := r.leader(2)
+	if err != nil {
+		return err
+	}
+	tr.seed = seed.Addr()
+	var tags []string
+	for _, slot := range tr.slots {
+		tags = append(tags, r.tags[slot])
+	}
+	tr.model = newModel(r.client, fmt.Sprint("t", tr.number), tags, chaosKeys, func(k kind) bool { return k.appends() || !tr.fault.splits })
+	return nil
+}
+
+// neighbours are slots of the same owner.
+func (r *rig) neighbours(s self, first int) []int {
+	slots := []int{first}
+	for slot := first + 1; len(slots) < chaosSlots && slot < first+200; slot++ {
+		if s.slots[slot%slotsInTrial] {
+			slots = append(slots, slot%slotsInTrial)
+		}
+	}
+	return slots
+}
+
+func (tr *trial) command() []string {
+	var slots []string
+	for _, slot := range tr.slots {
+		slots = append(slots, strconv.Itoa(slot))
+	}
+	return []string{
+		"reshard", tr.seed, "--to", tr.ids[target], "--slots-list", strings.Join(slots, ","),
+		"--pipeline", strconv.Itoa(chaosBatch), "--yes",
+	}
+}
+
+// move starts trib, lets the fault strike where trib has stopped, and waits for
+// the end of both.
+func (r *rig) move(tr *trial, o *outcome) (err error) {
+	tr.worker, err = r.begin(&chaos.Fuse{At: tr.at, Phase: tr.phase, Only: "MIGRATE"}, tr.command()...)
+	if err != nil {
+		return err
+	}
+	w := tr.worker
+	defer func() { r.note(fmt.Sprintf("trib reshard: exit %d\n%s", o.exit, w.out.String())) }()
+	if !w.stopped(20 * time.Second) {
+		w.release()
+		o.exit, err = w.wait(60 * time.Second)
+		return err // it moved in fewer batches, or not at all
+	}
+	tr.model.moving.Store(true)
+	time.Sleep(tr.dwell)
+	o.hit = r.halfway(tr)
+	if tr.silent(r) {
+		tr.model.rest()
+	}
+	mend, err := tr.fault.strike(r, tr)
+	w.release()
+	mended := make(chan error, 1)
+	go func() { mended <- mend() }()
+	var late error
+	o.exit, late = w.wait(60 * time.Second)
+	if late != nil {
+		o.blame(0, "%v", late)
+	}
+	if may := []int{0, 3, 5}; !tr.fault.ends && !slices.Contains(may, o.exit) && !(tr.fault.splits && o.exit == conflict) {
+		o.blame(0, "reshard: exit %d", o.exit)
+	}
+	return errors.Join(err, <-mended)
+}
+
+// halfway reports whether a slot is open with keys on both sides.
+func (r *rig) halfway(tr *trial) bool {
+	return slices.ContainsFunc(tr.slots, func(slot int) bool {
+		return !slices.ContainsFunc(tr.ends[:], func(n *lab.Node) bool {
+			keys, _ := r.ask(n, "CLUSTER", "COUNTKEYSINSLOT", strconv.Itoa(slot))
+			count, _ := keys.(int64)
+			s, err := r.self(n)
+			open := slices.ContainsFunc(s.open, func(word string) bool { return strings.HasPrefix(word, fmt.Sprintf("[%d-", slot)) })
+			r.note(fmt.Sprintf("%s has %d keys of slot %d; open %v", n.Addr(), count, slot, s.open))
+			return err != nil || !open || count == 0
+		})
+	})
+}
+
+// silent reports whether nobody writes from the fault until the repair: the
+// successor of a source does not know of the move before Valkey 8, and lets
+// clients make anew the keys that have moved out of its sight.
+func (tr *trial) silent(r *rig) bool {
+	return tr.fault.failover && !tr.fault.splits && strings.HasPrefix(tr.fault.name, "source") && strings.HasPrefix(r.c.Nodes()[0].Server().Name(), "redis")
+}
+
+// conflict is the exit code where keys have two values.
+const conflict = 6
+
+// decide holds that nothing is lost while nobody has decided between two values:
+// what was acknowledged is on one side or the other. Then it decides.
+func (r *rig) decide(tr *trial, o *outcome) (out string, code int) {
+	for _, record := range tr.model.records {
+		found := make(map[string]bool)
+		for _, n := range r.c.Nodes() {
+			for _, item := range r.peek(n, record.read()) {
+				found[item] = true
+			}
+		}
+		lost := slices.DeleteFunc(slices.Clone(record.acked), func(v string) bool { return found[v] })
+		if len(lost) > 0 {
+			o.blame(len(lost), "%s: neither side has %q", record.key, lost)
+		}
+		// One side alone would not satisfy the model any more.
+		record.acked, record.unknown = nil, found
+	}
+	return r.run("fix", tr.seed, "--yes", "--conflict", "source")
+}
+
+// peek reads a key at a server, whether it owns the slot or imports it.
+func (r *rig) peek(n *lab.Node, command []string) []string {
+	conn, err := r.c.Open(r.t.Context(), n)
+	if err != nil {
+		return nil
+	}
+	defer conn.Close()
+	replies, err := conn.Pipeline([]string{"ASKING"}, command)
+	if err != nil {
+		return nil
+	}
+	return items(replies[1])
+}
+
+// judge looks at what clients find, and at the cluster.
+func (o *outcome) judge(r *rig, tr *trial) {
+	found := tr.model.verify()
+	o.lost += found.lost
+	o.revived += found.revived
+	o.problems = append(o.problems, found.problems...)
+	o.counted, o.frail = tr.model.counted.Load(), tr.model.frail.Load()
+	if out, code := r.run("check", tr.seed); code != 0 {
+		o.blame(0, "check: exit %d:\n%s", code, out)
+	}
+	if out, code := r.run(tr.repair, tr.seed, "--yes"); code != 0 || !strings.HasSuffix(out, "mutations:0\n") {
+		o.blame(0, "a second %s changed something, exit %d:\n%s", tr.repair, code, out)
+	}
+	tr.model.clear()
+}
+
+func nothing() error { return nil }
+
+func killTrib(_ *rig, tr *trial) (func() error, error) {
+	return nothing, tr.worker.cmd.Process.Kill()
+}
+
+func interruptTrib(_ *rig, tr *trial) (func() error, error) {
+	return nothing, tr.worker.cmd.Process.Signal(syscall.SIGINT)
+}
+
+// both lets one fault follow on the other. The second one needs no mending.
+func both(first, second func(*rig, *trial) (func() error, error)) func(*rig, *trial) (func() error, error) {
+	return func(r *rig, tr *trial) (func() error, error) {
+		mend, err := first(r, tr)
+		_, also := second(r, tr)
+		return mend, errors.Join(err, also)
+	}
+}
+
+// secondTrib starts another operator, who has to leave the cluster alone.
+func secondTrib(r *rig, tr *trial) (func() error, error) {
+	if out, code := r.run("resume", tr.seed, "--yes"); code != 4 {
+		return nothing, fmt.Errorf("a second trib: exit %d:\n%s", code, out)
+	}
+	return nothing, nil
+}
+
+// mischief is done to one reply that passes the relay of one end.
+func mischief(at side, m chaos.Mischief) func(*rig, *trial) (func() error, error) {
+	return func(r *rig, tr *trial) (func() error, error) {
+		relay := r.relays[tr.ends[at]]
+		relay.Arm(m)
+		return func() error {
+			<-tr.worker.ended
+			if !relay.Disarm() {
+				return fmt.Errorf("no %s came", m.Command)
+			}
+			return nil
+		}, nil
+	}
+}
+
+// orphanCopy leaves keys on both sides, of which clients go on to change the
+// source's: the target has them, the source does not know it, and whoever could
+// have told is gone.
+func orphanCopy(r *rig, tr *trial) (func() error, error) {
+	from, to := r.relays[tr.ends[source]], r.relays[tr.ends[target]]
+	from.Arm(chaos.Mischief{Command: "MIGRATE", Hold: 10 * time.Second})
+	to.Arm(chaos.Mischief{Command: "RESTORE-ASKING", Lose: true})
+	return func() error {
+		err := await(10*time.Second, func() error { return done(to) })
+		from.Disarm()
+		to.Disarm()
+		return errors.Join(err, tr.worker.cmd.Process.Kill())
+	}, nil
+}
+
+func done(relay *chaos.Relay) error {
+	if !relay.Done() {
+		return errors.New("the command has not come")
+	}
+	return nil
+}
+
+// fillMemory leaves the target no room.
+func fillMemory(r *rig, tr *trial) (func() error, error) {
+	_, err := r.ask(tr.ends[target], "CONFIG", "SET", "maxmemory", "1")
+	return func() error {
+		<-tr.worker.ended
+		_, err := r.ask(tr.ends[target], "CONFIG", "SET", "maxmemory", "0")
+		return err
+	}, err
+}
+
+// succeeded waits until the other server of a shard has taken over.
+func (r *rig) succeeded(n *lab.Node) error {
+	return await(20*time.Second, func() error {
+		s, err := r.self(r.follower(n))
+		if err == nil && !(s.master && len(s.slots) > 0) {
+			err = fmt.Errorf("%s has not taken over", r.follower(n).Addr())
+		}
+		return err
+	})
+}
+
+func killNode(at side) func(*rig, *trial) (func() error, error) {
+	return func(r *rig, tr *trial) (func() error, error) {
+		n := tr.ends[at]
+		return func() error {
+			return errors.Join(r.succeeded(n), n.Restart(r.t.Context()))
+		}, n.Kill()
+	}
+}
+
+func restartNode(at side) func(*rig, *trial) (func() error, error) {
+	return func(r *rig, tr *trial) (func() error, error) {
+		n := tr.ends[at]
+		return func() error { return n.Restart(r.t.Context()) }, n.Kill()
+	}
+}
+
+func failOver(at side) func(*rig, *trial) (func() error, error) {
+	return func(r *rig, tr *trial) (func() error, error) {
+		n := tr.ends[at]
+		_, err := r.ask(r.follower(n), "CLUSTER", "FAILOVER")
+		return func() error { return r.succeeded(n) }, err
+	}
+}
+
+func pauseNode(at side) func(*rig, *trial) (func() error, error) {
+	return func(r *rig, tr *trial) (func() error, error) {
+		n := tr.ends[at]
+		return func() error {
+			time.Sleep(nodeTimeout / 3)
+			return n.Resume()
+		}, n.Pause()
+	}
+}
+
+func pauseLong(at side) func(*rig, *trial) (func() error, error) {
+	return func(r *rig, tr *trial) (func() error, error) {
+		n := tr.ends[at]
+		return func() error { return errors.Join(r.succeeded(n), n.Resume()) }, n.Pause()
+	}
+}
+
+// fresh gives a trial an empty directory.
+func (r *rig) fresh(dir string) error {
+	r.stage = dir
+	return errors.Join(os.RemoveAll(dir), os.MkdirAll(r.journals(), 0o700))
+}

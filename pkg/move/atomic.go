@@ -1,0 +1,278 @@
+package move
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/trib-dev/trib/pkg/cluster"
+	"github.com/trib-dev/trib/pkg/driver"
+)
+
+// JobError is a move by the servers themselves that came to nothing: they have
+// rolled it back, and the source has its slots and keys as before.
+type JobError struct {
+	Slots  cluster.SlotSet
+	From   cluster.Addr
+	To     cluster.Addr
+	Reason string // in the servers' words
+	Final  bool   // another way to move the slots would end the same, or was not wanted
+}
+
+func (e *JobError) Error() string {
+	return fmt.Sprintf("the servers did not move slots %s from %s to %s: %s", e.Slots, e.From, e.To, e.Reason)
+}
+
+const (
+	// jobAttempts is how often a job is begun: some servers fail one whose slots
+	// are written to, however often it is tried.
+	jobAttempts = 3
+	// jobLimit is how long one may take.
+	jobLimit = time.Hour
+	// takeover is how long both ends may take to show what a job has come to.
+	takeover = 10 * time.Second
+
+	firstGlance   = 5 * time.Millisecond
+	slowestGlance = 200 * time.Millisecond
+)
+
+// Atomic lets the servers move slots by themselves, which both must be able to
+// in the same dialect. A slot and all of its keys change hands at one moment;
+// until then clients find everything at the source. The slots go in several jobs
+// one after the other, so that each hand-over is short.
+//
+// A job that somebody else began between the two ends, of nothing but these
+// slots, is waited for instead of begun. When ctx is cancelled, the job in hand
+// is cancelled too, and Atomic returns ctx's cause. The error is a *JobError
+// where the servers gave up, and have rolled back what they had begun.
+func Atomic(ctx context.Context, d driver.Dialer, name string, from, to cluster.Member,
+	slots cluster.SlotSet, o Options, report func(Progress),
+) error {
+	c := &classic{
+		dialer: d, name: name, from: from, to: to, o: o.withDefaults(from),
+		report: oneAtATime(report),
+	}
+	a := &atomic{mover: c.newMover(), dialect: from.Features.Atomic, all: slots}
+	defer a.close()
+	return a.run(ctx, c.jobs(ctx, slots))
+}
+
+// atomic is a move by the servers themselves.
+type atomic struct {
+	*mover
+	dialect cluster.Dialect
+	all     cluster.SlotSet // of the whole move
+}
+
+// jobs divides slots into those of one job each, about equally. The counts only
+// decide that; a source that cannot be asked now is asked again by the jobs.
+func (c *classic) jobs(ctx context.Context, slots cluster.SlotSet) []cluster.SlotSet {
+	counts, _ := c.count(ctx, slots)
+	return divide(slots, counts, c.o.MaxPause)
+}
+
+func divide(slots cluster.SlotSet, counts map[int]int64, limit time.Duration) []cluster.SlotSet {
+	if slots.Empty() {
+		return nil
+	}
+	pause := func(slot int) time.Duration { return pausePerSlot + time.Duration(counts[slot])*pausePerKey }
+	total := time.Duration(0)
+	for slot := range slots.All() {
+		total += pause(slot)
+	}
+	share := total / ((total + limit - 1) / limit)
+	var jobs []cluster.SlotSet
+	var job []int
+	sum := time.Duration(0)
+	for slot := range slots.All() {
+		job = append(job, slot)
+		if sum += pause(slot); sum >= share {
+			jobs = append(jobs, cluster.SlotsOf(job...))
+			job, sum = nil, 0
+		}
+	}
+	if job != nil {
+		jobs = append(jobs, cluster.SlotsOf(job...))
+	}
+	return jobs
+}
+
+func (a *atomic) run(ctx context.Context, jobs []cluster.SlotSet) error {
+	for _, slots := range jobs {
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		if err := a.insist(ctx, slots); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// insist moves the slots of one job, in a bounded number of attempts.
+func (a *atomic) insist(ctx context.Context, slots cluster.SlotSet) error {
+	begun, pause := time.Now(), firstPause
+	for attempt := 1; ; attempt++ {
+		err := a.attempt(ctx, slots)
+		if err == nil || ctx.Err() != nil {
+			return err
+		}
+		if errors.Is(err, errBusy) && time.Since(begun) < jobLimit {
+			attempt--
+			if err := sleep(ctx, slowestGlance); err != nil {
+				return err
+			}
+			continue
+		}
+		var failed *JobError
+		tired := attempt >= jobAttempts
+		switch {
+		case errors.As(err, &failed) && failed.Final:
+			return err
+		case driver.IsTransport(err) || errors.Is(err, errLookAgain):
+			tired = attempt >= jobAttempts && time.Since(begun) > a.patience
+		case failed == nil && !mayPass(err):
+			return err
+		}
+		if tired {
+			return err
+		}
+		a.report(Progress{Waiting: fmt.Sprintf("%v; trying again", err)})
+		if err := sleep(ctx, pause); err != nil {
+			return err
+		}
+		pause = min(2*pause, longestPause)
+	}
+}
+
+// attempt brings the slots from whatever state they are in to the target: what
+// became of a job that nobody remembers, the owner of its slots tells.
+func (a *atomic) attempt(ctx context.Context, slots cluster.SlotSet) error {
+	if err := a.lookAtEnds(ctx); err != nil {
+		return err
+	}
+	before := a.src.view.Self()
+	switch left := slots.Minus(a.dst.view.Self().Slots); {
+	case left.Empty():
+	case !left.Minus(before.Slots).Empty():
+		return fmt.Errorf("slots %s belong neither to %s nor to %s", left.Minus(before.Slots), a.src.addr, a.dst.addr)
+	case !a.dst.seen.master:
+		return fmt.Errorf("the target %s is not a master any more", a.dst.addr)
+	default:
+		if err := a.work(ctx, left); err != nil {
+			return err
+		}
+	}
+	// What has changed hands is looked at to the end, whatever ctx says.
+	return a.confirm(context.WithoutCancel(ctx), slots, before)
+}
+
+func (a *atomic) lookAtEnds(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, driver.ProbeTimeout)
+	defer cancel()
+	if err := a.src.look(ctx); err != nil {
+		return err
+	}
+	return a.dst.look(ctx)
+}
+
+// confirm waits until both ends have drawn the consequences of a job that was
+// carried out, and proves that the source has nothing left.
+func (a *atomic) confirm(ctx context.Context, slots cluster.SlotSet, before cluster.Node) error {
+	ctx, cancel := context.WithTimeout(ctx, takeover)
+	defer cancel()
+	pause := firstGlance
+	for {
+		waiting, err := a.unconfirmed(ctx, slots)
+		if err != nil {
+			return err
+		}
+		if waiting == "" {
+			break
+		}
+		if sleep(ctx, pause) != nil {
+			return fmt.Errorf("%w: %s", errLookAgain, waiting)
+		}
+		pause = min(2*pause, slowestGlance)
+	}
+	a.noteChanges(before, a.src.view.Self())
+	return a.settle(ctx, slots)
+}
+
+// unconfirmed is what both ends do not show yet of slots that have moved.
+func (a *atomic) unconfirmed(ctx context.Context, slots cluster.SlotSet) (string, error) {
+	if err := a.lookAtEnds(ctx); err != nil {
+		return "", err
+	}
+	src, dst := a.src.view.Self(), a.dst.view.Self()
+	if missing := slots.Minus(dst.Slots); !missing.Empty() {
+		return fmt.Sprintf("%s does not own slots %s", a.dst.addr, missing), nil
+	}
+	if kept := slots.Intersect(src.Slots); !kept.Empty() {
+		return fmt.Sprintf("%s still claims slots %s", a.src.addr, kept), nil
+	}
+	if !src.IsMaster() {
+		return "", nil // it has lost its last slot, and what it holds is its master's
+	}
+	if keys, err := a.keysAt(ctx, a.src, slots); err != nil || keys > 0 {
+		return fmt.Sprintf("%s still has %d keys of slots %s", a.src.addr, keys, slots), err
+	}
+	return "", nil
+}
+
+func (a *atomic) keysAt(ctx context.Context, e *end, slots cluster.SlotSet) (int64, error) {
+	list := slots.Slots()
+	replies, err := e.do(ctx, driver.CountCommands(a.databases, list)...)
+	if err != nil {
+		return 0, err
+	}
+	counts, err := driver.ReadCounts(replies, a.databases, list)
+	if err != nil {
+		return 0, fmt.Errorf("%s: counting keys: %w", e.addr, err)
+	}
+	sum := int64(0)
+	for _, n := range counts {
+		sum += n
+	}
+	return sum, nil
+}
+
+// settle waits for the target's replicas, since only the target has the keys
+// now, and reports what has moved.
+func (a *atomic) settle(ctx context.Context, slots cluster.SlotSet) error {
+	keys, err := a.keysAt(ctx, a.dst, slots)
+	if err != nil {
+		return err
+	}
+	if err := a.askStanding(ctx); err != nil {
+		return err
+	}
+	a.noteReplicas()
+	if a.needed() > 0 {
+		if err := a.awaitReplicas(ctx); err != nil {
+			a.report(Progress{Notice: fmt.Sprintf("%v: until they have, a failure of %s can lose what was moved", err, a.dst.addr)})
+		}
+	}
+	a.report(Progress{Slots: slots, Keys: keys})
+	return nil
+}
+
+// sleep pauses; its error is ctx's cause.
+func sleep(ctx context.Context, d time.Duration) error {
+	select {
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-time.After(d):
+		return nil
+	}
+}
+
+// ranges are the arguments that name slots.
+func ranges(slots cluster.SlotSet) []string {
+	var args []string
+	for _, r := range slots.Ranges() {
+		args = append(args, fmt.Sprint(r.First), fmt.Sprint(r.Last))
+	}
+	return args
+}

@@ -1,0 +1,47 @@
+package move
+
+import (
+	"testing"
+	"time"
+
+	"github.com/trib-dev/trib/pkg/cluster"
+)
+
+// TestDivide: no job is much longer than allowed, and all are about alike; a slot
+// is never divided.
+func TestDivide(t *testing.T) {
+	slots := cluster.NewSlotSet(cluster.SlotRange{First: 0, Last: 99}, cluster.SlotRange{First: 200, Last: 299})
+	even := make(map[int]int64)
+	for slot := range slots.All() {
+		even[slot] = 1000
+	}
+	if jobs := divide(cluster.SlotSet{}, nil, time.Second); jobs != nil {
+		t.Errorf("no slots: %v", jobs)
+	}
+	for name, tt := range map[string]struct {
+		counts map[int]int64
+		limit  time.Duration
+		want   []int // slots of each job
+	}{
+		"one job":      {even, time.Second, []int{200}},
+		"four jobs":    {even, 15 * time.Millisecond, []int{50, 50, 50, 50}},
+		"no counts":    {nil, time.Millisecond, []int{100, 100}},
+		"one big slot": {map[int]int64{50: 4_000_000}, 100 * time.Millisecond, []int{51, 149}},
+	} {
+		var got []int
+		var all cluster.SlotSet
+		for _, job := range divide(slots, tt.counts, tt.limit) {
+			got = append(got, job.Len())
+			all = all.Union(job)
+		}
+		if len(got) != len(tt.want) || !all.Equal(slots) {
+			t.Errorf("%s: jobs of %d slots, want %d", name, got, tt.want)
+			continue
+		}
+		for i := range got {
+			if diff := got[i] - tt.want[i]; diff < -1 || diff > 1 {
+				t.Errorf("%s: jobs of %d slots, want %d", name, got, tt.want)
+			}
+		}
+	}
+}

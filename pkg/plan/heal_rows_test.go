@@ -1,0 +1,160 @@
+package plan_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/trib-dev/trib/pkg/cluster"
+	"github.com/trib-dev/trib/pkg/plan"
+)
+
+// cluster5 is a cluster in which slot 5 goes from a to b; the lines of a row
+// replace the nodes that they name, or are added.
+const cluster5 = `a 10.0.0.1:7000 0-5460 keys=5:25
+b 10.0.0.2:7000 5461-10922 keys=5:0
+c 10.0.0.3:7000 10923-16383 keys=5:0`
+
+// rows are the states of research/protocol.md 5.4 and research/failures.md 2 that
+// this part of a tool can repair, by the names that they have there. What is
+// expected are the steps, and after "?" what needs a decision and by which flag.
+var rows = []struct {
+	name, state string
+	o           plan.HealOptions
+	want        string
+}{
+	{"S1, 1: only the target was told", "b importing=5:a", plan.HealOptions{}, "move 5 a b"},
+	{"S1', 70: only the source was told", "a migrating=5:b", plan.HealOptions{}, "move 5 a b"},
+	{"S2, 2: both were told, no key moved", "a migrating=5:b\nb importing=5:a", plan.HealOptions{}, "move 5 a b"},
+	{"S3, 3: few keys moved", "a migrating=5:b keys=5:24\nb importing=5:a keys=5:1", plan.HealOptions{}, "move 5 a b"},
+	{"S3, 4, 5, 9, 10, 11: most keys moved", "a migrating=5:b keys=5:12\nb importing=5:a keys=5:13", plan.HealOptions{}, "move 5 a b"},
+	{"S3b, 32, 41: a key is on both", "a migrating=5:b keys=5:25\nb importing=5:a keys=5:1", plan.HealOptions{}, "move 5 a b"},
+	{"S3 without the target's flag", "a migrating=5:b keys=5:12\nb keys=5:13", plan.HealOptions{}, "move 5 a b"},
+	{"S4, 6: all keys moved", "a migrating=5:b keys=5:0\nb importing=5:a keys=5:25", plan.HealOptions{}, "move 5 a b"},
+	{"S5, 7: the target has claimed it", "a 0-4,6-5460 migrating=5:b keys=5:0\nb 5,5461-10922 keys=5:25", plan.HealOptions{}, "close 5 a"},
+	{"S5x: the target claimed it too early", "a 0-4,6-5460 migrating=5:b keys=5:3\nb 5,5461-10922 keys=5:22", plan.HealOptions{}, "? foreign-keys 5 --foreign-keys"},
+	{"S5x, adopted", "a 0-4,6-5460 migrating=5:b keys=5:3\nb 5,5461-10922 keys=5:22", plan.HealOptions{ForeignKeys: plan.ForeignAdopt}, "gather 5 a b"},
+	{"O1, 8, 27: the source has given it", "a 0-4,6-5460 keys=5:0 sees=b:5\nb importing=5:a keys=5:25", plan.HealOptions{}, "move 5 a b"},
+	{"O1, and nobody knows where it went", "a 0-4,6-5460 keys=5:0\nb importing=5:a keys=5:25", plan.HealOptions{}, "give 5 b"},
+	{"27: and the target died, its replica has the keys", "a 0-4,6-5460 keys=5:0\nb keys=5:25\nd 10.0.0.4:7000 replica=b keys=5:25", plan.HealOptions{}, "give 5 b"},
+
+	{"F1, 21, 23: the source was failed over", "a - replica=e keys=5:13\nb importing=5:a keys=5:12\ne 10.0.0.8:7000 0-5460 keys=5:13", plan.HealOptions{}, "move 5 e b"},
+	{"F1v, 22: and its replica knows of the move", "a migrating=5:b keys=5:13\nb importing=5:a keys=5:12\nd 10.0.0.4:7000 replica=a keys=5:13 migrating=5:b", plan.HealOptions{}, "move 5 a b"},
+	{"F2, 26: the target was failed over", "a migrating=5:d keys=5:13\nb keys=5:12\nd 10.0.0.4:7000 replica=b keys=5:12", plan.HealOptions{}, "move 5 a b"},
+	{"F2, 28: the target is down", "a migrating=5:d keys=5:13\nd 10.0.0.4:7000 down=refused", plan.HealOptions{}, "? open-slots 5"},
+	{"F1 and F2: nobody knows of the move", "a keys=5:13\nb keys=5:12", plan.HealOptions{}, "? foreign-keys 5 --foreign-keys"},
+	{"F1 and F2, adopted", "a keys=5:13\nb keys=5:12", plan.HealOptions{ForeignKeys: plan.ForeignAdopt}, "gather 5 b a"},
+	{"F3: the target died after its claim", "a 0-4,6-5460 keys=5:0\nb keys=5:25\nd 10.0.0.4:7000 replica=b keys=5:25", plan.HealOptions{}, "give 5 b"},
+	{"F4, 37: restarted with old data", "b importing=5:a keys=5:13", plan.HealOptions{}, "? foreign-keys 5 --foreign-keys"},
+	{"F4, 37, adopted", "b importing=5:a keys=5:13", plan.HealOptions{ForeignKeys: plan.ForeignAdopt}, "gather 5 b a"},
+	{"F5, 69: foreign keys", "b keys=5:13 lone=5:2", plan.HealOptions{}, "? foreign-keys 5 --foreign-keys"},
+	{"F5, 69, adopted", "b keys=5:13 lone=5:2", plan.HealOptions{ForeignKeys: plan.ForeignAdopt}, "gather 5 b a"},
+	{"F5, 42: the owner has them", "b keys=5:13 lone=5:0", plan.HealOptions{ForeignKeys: plan.ForeignDrop}, "drop 5 b a"},
+	{"F5, discarded", "b keys=5:13 lone=5:2", plan.HealOptions{ForeignKeys: plan.ForeignDiscard}, "discard 5 b a"},
+	{"F5 on two nodes", "b keys=5:13\nc keys=5:2", plan.HealOptions{ForeignKeys: plan.ForeignAdopt}, "gather 5 b a; gather 5 c a"},
+
+	{"M1, 65: two claim it", "b 5,5461-10922 keys=5:13 epoch=2", plan.HealOptions{}, "pin 5 b a; give 5 a; gather 5 b a"},
+	{"M1 where the loser has nothing", "b 5,5461-10922 epoch=2", plan.HealOptions{}, "pin 5 b a; give 5 a; gather 5 b a"},
+	{"M1 and leftovers", "b 5,5461-10922 keys=5:13 epoch=2\nc importing=5:a", plan.HealOptions{}, "pin 5 b a; close 5 c; give 5 a; gather 5 b a"},
+	{"M1 and foreign keys", "b 5,5461-10922 keys=5:13 epoch=2\nc keys=5:1", plan.HealOptions{}, "pin 5 b a; pin 5 c a; give 5 a; gather 5 b a; gather 5 c a"},
+	{"81: a stranger that owns slots was let in", "f 10.0.0.9:7000 5-6 epoch=50 keys=5:300,6:0\na keys=5:25,6:0\nb keys=5:0,6:0\nc keys=5:0,6:0", plan.HealOptions{}, "pin 5-6 f a; give 5-6 a; gather 5-6 f a"},
+	{"C1: the owner does not answer", "a 0-4,6-5460\nd 10.0.0.4:7000 down=refused", plan.HealOptions{}, "? uncovered-slots 5"},
+	{"C2, 66: nobody has it or keys of it", "a 0-4,6-5460 keys=5:0", plan.HealOptions{}, "give 5 a"},
+	{"67: nobody has it, and one keys of it", "a 0-4,6-5460 keys=5:25", plan.HealOptions{}, "give 5 a"},
+	{"68: nobody has it, and two keys of it", "a 0-4,6-5460 keys=5:25\nb keys=5:1", plan.HealOptions{}, "pin 5 b a; give 5 a; gather 5 b a"},
+	{"71: importing, not migrating, with keys", "b importing=5:a keys=5:25\na keys=5:0", plan.HealOptions{ForeignKeys: plan.ForeignAdopt}, "gather 5 b a"},
+	{"72: two import it, without keys", "b importing=5:a\nc importing=5:a", plan.HealOptions{}, "close 5 b; close 5 c"},
+	{"72: two import it, one with keys", "b importing=5:a keys=5:2\nc importing=5:a", plan.HealOptions{ForeignKeys: plan.ForeignAdopt}, "close 5 c; gather 5 b a"},
+	{"72: two import it, and it goes to one of them", "a migrating=5:b\nb importing=5:a keys=5:1\nc importing=5:a keys=5:2", plan.HealOptions{ForeignKeys: plan.ForeignAdopt}, "move 5 a b; gather 5 c b"},
+	{"73: a replica shows what is open", "d 10.0.0.4:7000 replica=a migrating=5:b keys=5:25", plan.HealOptions{}, ""},
+	{"X1: an atomic migration left nothing", "", plan.HealOptions{}, ""},
+
+	{"a gathering was killed, and is known", "b importing=5:a keys=5:3", plan.HealOptions{Begun: []plan.Step{{Action: plan.GatherKeys, From: nodeID("b"), To: nodeID("a"), Slots: must(cluster.ParseSlotSet("5"))}}}, "gather 5 b a"},
+	{"a gathering was killed at its end", "b importing=5:a keys=5:0", plan.HealOptions{Begun: []plan.Step{{Action: plan.GatherKeys, From: nodeID("b"), To: nodeID("a"), Slots: must(cluster.ParseSlotSet("5"))}}}, "close 5 b"},
+	{"a gathering of other slots was killed", "b importing=5:a keys=5:3", plan.HealOptions{Begun: []plan.Step{{Action: plan.GatherKeys, From: nodeID("b"), To: nodeID("a"), Slots: must(cluster.ParseSlotSet("6"))}}}, "? foreign-keys 5 --foreign-keys"},
+	{"a discarding was killed: what is lost is asked again", "b importing=5:a keys=5:3", plan.HealOptions{Begun: []plan.Step{{Action: plan.DiscardKeys, From: nodeID("b"), To: nodeID("a"), Slots: must(cluster.ParseSlotSet("5"))}}}, "drop 5 b a"},
+}
+
+func TestHealRows(t *testing.T) {
+	for _, row := range rows {
+		t.Run(row.name, func(t *testing.T) {
+			s := parseState(merged(cluster5, row.state))
+			p, left := plan.Heal(s, row.o)
+			var got []string
+			for _, step := range p.Steps {
+				got = append(got, brief(step))
+			}
+			for _, u := range left {
+				flag, _, _ := strings.Cut(u.Flag, " ")
+				got = append(got, strings.TrimSpace(fmt.Sprintf("? %s %s %s", u.Code, u.Slots, flag)))
+			}
+			if text := strings.Join(got, "; "); text != row.want {
+				t.Errorf("got  %s\nwant %s\n%v", text, row.want, left)
+			}
+			for _, step := range p.Steps {
+				if status, why := p.Status(step, s); status != plan.Ready {
+					t.Errorf("%s is %s: %s", p.Describe(step), status, why)
+				}
+			}
+		})
+	}
+}
+
+// merged puts the fields of each line of a row in the place of those of the node;
+// a dash is for no slots.
+func merged(base, row string) string {
+	var order []string
+	lines := make(map[string]string)
+	for _, text := range []string{base, row} {
+		for line := range strings.Lines(text) {
+			line = strings.TrimSpace(line)
+			name, rest, _ := strings.Cut(line, " ")
+			if lines[name] == "" {
+				order = append(order, name)
+				lines[name] = line
+				continue
+			}
+			lines[name] = overlaid(lines[name], rest)
+		}
+	}
+	var out strings.Builder
+	for _, name := range order {
+		out.WriteString(lines[name] + "\n")
+	}
+	return out.String()
+}
+
+func overlaid(line, rest string) string {
+	fields := strings.Fields(line)
+	for _, field := range strings.Fields(rest) {
+		name, _, named := strings.Cut(field, "=")
+		i := 2
+		for ; i < len(fields); i++ {
+			old, _, oldNamed := strings.Cut(fields[i], "=")
+			if named == oldNamed && (!named || old == name) {
+				break
+			}
+		}
+		if i < len(fields) {
+			fields[i] = field
+		} else {
+			fields = append(fields, field)
+		}
+	}
+	return strings.ReplaceAll(strings.Join(fields, " "), " - ", " ")
+}
+
+// brief is "move 5 a b".
+func brief(s plan.Step) string {
+	name := map[plan.Action]string{
+		plan.MoveSlots: "move", plan.CloseSlots: "close", plan.PinSlots: "pin", plan.ClaimSlots: "give",
+		plan.GatherKeys: "gather", plan.DropKeys: "drop", plan.DiscardKeys: "discard",
+	}[s.Action]
+	words := []string{name, s.Slots.String()}
+	for _, id := range []string{string(s.Node), string(s.From), string(s.To)} {
+		if id != "" {
+			words = append(words, id[:1])
+		}
+	}
+	return strings.Join(words, " ")
+}
