@@ -242,7 +242,7 @@ func importHint(e *ingest.LeftError) string {
 func busHint(err error) string {
 	if e, ok := errors.AsType[*apply.WaitError](err); ok && e.Bus {
 		return "let every node reach every other one's bus port (its port + 10000 unless cluster-port or an announced port says otherwise), " +
-			"which firewalls often forget; then "
+			"which firewalls often forget; --address-map is for nodes that have other addresses among themselves than those given here; then "
 	}
 	return ""
 }

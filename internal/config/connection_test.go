@@ -2,10 +2,12 @@ package config_test
 
 import (
 	"crypto/tls"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/trib-dev/trib/internal/config"
 	"github.com/trib-dev/trib/internal/lab/labtest"
@@ -51,5 +53,47 @@ func TestTLSFiles(t *testing.T) {
 				t.Errorf("%+v", c)
 			}
 		})
+	}
+}
+
+// TestCiphers: what is chosen is offered, or nothing is sent.
+func TestCiphers(t *testing.T) {
+	ca := labtest.NewAuthority(t, "h")
+	for _, tt := range []struct {
+		ciphers, suites string
+		version         uint16
+		good            bool
+	}{
+		{"", "", tls.VersionTLS13, true},
+		{"ECDHE-ECDSA-AES256-GCM-SHA384:ecdhe-rsa-aes256-gcm-sha384", "", tls.VersionTLS12, true},
+		{"ECDHE-RSA-AES256-GCM-SHA384", "", tls.VersionTLS12, false}, // the node's key is another kind
+		{"", "TLS_AES_128_GCM_SHA256, TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256", tls.VersionTLS13, true},
+		{"", "TLS_AES_256_GCM_SHA384", tls.VersionTLS13, false}, // Go's server prefers others
+		{"", "TLS_AES_256_GCM_SHA384", tls.VersionTLS12, true},
+	} {
+		ours, err := config.TLS{CACert: ca.File, Cert: ca.Certificate, Key: ca.Key, Name: "h", Ciphers: tt.ciphers, Suites: tt.suites}.Config()
+		if err != nil {
+			t.Fatal(err)
+		}
+		theirs := ca.Server()
+		theirs.MaxVersion = tt.version
+		l, err := tls.Listen("tcp", "127.0.0.1:0", theirs)
+		if err != nil {
+			t.Fatal(err)
+		}
+		go func() {
+			if c, err := l.Accept(); err == nil {
+				c.(*tls.Conn).Handshake()
+				c.Close()
+			}
+		}()
+		c, err := tls.DialWithDialer(&net.Dialer{Timeout: 5 * time.Second}, "tcp", l.Addr().String(), ours)
+		if err == nil {
+			c.Close()
+		}
+		if (err == nil) != tt.good {
+			t.Errorf("%+v: %v", tt, err)
+		}
+		l.Close()
 	}
 }
