@@ -151,3 +151,63 @@ func TestAtomicPassword(t *testing.T) {
 		t.Error("the password is shown")
 	}
 }
+
+// TestAtomicUnderWrites: every write that was acknowledged while slots went to
+// and fro is there, once.
+func TestAtomicUnderWrites(t *testing.T) {
+	t.Parallel()
+	l := labtest.Start(t, labtest.Options{Server: "valkey-9.1", Nodes: 6})
+	c := labtest.Form(t, l, 3, 3)
+	m := look(t, l).masters()
+	keys := keysFor(func(slot int) int {
+		if slot < 300 {
+			return 1
+		}
+		return 0
+	})
+	acked, unknown := make(map[string]int), 0
+	stop, stopped := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(stopped)
+		client := l.Client()
+		defer client.Close()
+		for i := 0; ; i++ {
+			select {
+			case <-stop:
+				return
+			default:
+			}
+			key := keys[i%len(keys)]
+			switch client.Do(t.Context(), key, "INCR", key).Outcome {
+			case labtest.Acknowledged:
+				acked[key]++
+			case labtest.Refused:
+			default:
+				unknown++
+			}
+		}
+	}()
+	trib(t, between(m[0], m[1], 300, "--method", "atomic", "--max-pause", "2ms")...).done(t, "^.OK. Moved 300 slots")
+	trib(t, between(m[1], m[0], 300, "--method", "atomic")...).exit(t, 0)
+	close(stop)
+	<-stopped
+	client, sum := l.Client(), 0
+	defer client.Close()
+	for _, key := range keys {
+		n := 0
+		fmt.Sscan(fmt.Sprint(client.Do(t.Context(), key, "GET", key).Reply), &n)
+		if n < acked[key] || n > acked[key]+unknown {
+			t.Errorf("%s is %d; %d were acknowledged, and %d of all have an unknown outcome", key, n, acked[key], unknown)
+		}
+		sum += n
+	}
+	if sum < 100 {
+		t.Errorf("no more than %d writes", sum)
+	}
+	t.Logf("%d writes, %d with an unknown outcome", sum, unknown)
+	for i, r := range c.Replicas[:2] {
+		if got := dbSize(t, l, r.Node); got != dbSize(t, l, c.Masters[i].Node) {
+			t.Errorf("replica %s has %d keys", r.Addr(), got)
+		}
+	}
+}

@@ -177,6 +177,7 @@ func TestAtomicOfOthers(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			eachDialect(t, func(t *testing.T, tr *trial) {
+				tr.move.MaxPause = time.Second // all in one job
 				tr.startJob(t, test.first, test.last)
 				begun := tr.sent("CLUSTER MIGRATESLOTS", "CLUSTER MIGRATION IMPORT")
 				err := tr.reshard(t.Context(), tr.c.Dialer())

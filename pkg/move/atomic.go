@@ -119,31 +119,30 @@ func (a *atomic) insist(ctx context.Context, slots cluster.SlotSet) error {
 			return err
 		}
 		if errors.Is(err, errBusy) && time.Since(begun) < jobLimit {
-			attempt--
-			if err := sleep(ctx, slowestGlance); err != nil {
-				return err
-			}
-			continue
-		}
-		var failed *JobError
-		tired := attempt >= jobAttempts
-		switch {
-		case errors.As(err, &failed) && failed.Final:
+			attempt, pause = 0, slowestGlance
+		} else if a.hopeless(err, attempt, begun) {
 			return err
-		case driver.IsTransport(err) || errors.Is(err, errLookAgain):
-			tired = attempt >= jobAttempts && time.Since(begun) > a.patience
-		case failed == nil && !mayPass(err):
-			return err
+		} else {
+			a.report(Progress{Waiting: fmt.Sprintf("%v; trying again", err)})
 		}
-		if tired {
-			return err
-		}
-		a.report(Progress{Waiting: fmt.Sprintf("%v; trying again", err)})
 		if err := sleep(ctx, pause); err != nil {
 			return err
 		}
 		pause = min(2*pause, longestPause)
 	}
+}
+
+// hopeless reports whether enough was tried, or another attempt would end the
+// same.
+func (a *atomic) hopeless(err error, attempt int, begun time.Time) bool {
+	tired := attempt >= jobAttempts
+	if failed, ok := errors.AsType[*JobError](err); ok {
+		return failed.Final || tired
+	}
+	if driver.IsTransport(err) || errors.Is(err, errLookAgain) {
+		return tired && time.Since(begun) > a.patience
+	}
+	return tired || !mayPass(err)
 }
 
 // attempt brings the slots from whatever state they are in to the target: what
@@ -160,8 +159,10 @@ func (a *atomic) attempt(ctx context.Context, slots cluster.SlotSet) error {
 	case !a.dst.seen.master:
 		return fmt.Errorf("the target %s is not a master any more", a.dst.addr)
 	default:
-		if err := a.work(ctx, left); err != nil {
+		if whole, err := a.work(ctx, left); err != nil {
 			return err
+		} else if !whole {
+			return a.attempt(ctx, slots)
 		}
 	}
 	// What has changed hands is looked at to the end, whatever ctx says.

@@ -38,13 +38,14 @@ func (a *atomic) order(slots cluster.SlotSet) driver.Command {
 	return append(cmd, "NODE", string(a.dst.id))
 }
 
-// work lets the servers move slots, or waits for those who do already.
-func (a *atomic) work(ctx context.Context, slots cluster.SlotSet) error {
+// work lets the servers move slots, or waits for those who do already, which may
+// be a part of it only.
+func (a *atomic) work(ctx context.Context, slots cluster.SlotSet) (whole bool, err error) {
 	job, err := a.obtain(ctx, slots)
 	if err != nil {
-		return err
+		return false, err
 	}
-	return a.follow(ctx, job)
+	return slots.Minus(job.Slots).Empty(), a.follow(ctx, job)
 }
 
 // obtain is the job that moves slots: one that runs already, or a new one.
