@@ -89,11 +89,11 @@ func TestFixUndecided(t *testing.T) {
 		}
 		time.Sleep(5 * time.Second)
 		b.want(b.runLine("fix 127.0.0.1:7003 --yes"), exitConflict)
-		b.wantErr("hint: the same command with --takeover and --fix-with-unreachable-masters")
+		b.wantErr("hint: trib fix with --takeover and --fix-with-unreachable-masters")
 		b.want(b.runLine("fix 127.0.0.1:7003 --yes --fix-with-unreachable-masters"), exitConflict)
 		b.wantErr("--takeover")
 		b.want(b.runLine("fix 127.0.0.1:7003 --yes --takeover"), exitConflict)
-		b.wantErr("hint: the same command with --fix-with-unreachable-masters")
+		b.wantErr("hint: trib fix with --fix-with-unreachable-masters")
 		b.want(b.runLine("fix 127.0.0.1:7003 --yes --fix-with-unreachable-masters"), exitOK)
 		b.want(b.runLine("fix 127.0.0.1:7003 --yes"), exitOK)
 		b.wantOut("[OK] nothing to fix")
