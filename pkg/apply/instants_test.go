@@ -103,3 +103,30 @@ func TestSlotTakenByAnother(t *testing.T) {
 		})
 	}
 }
+
+// TestFailedOverWhileGiving: finalising at the source first, the source is failed
+// over right before it is to give the slots up. It refuses, and then nobody may
+// claim them: make test tries only every fourth command of this way to move.
+func TestFailedOverWhileGiving(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		tr := newTrial(sim.Options{Server: servers["redis 7.0"]}, strict)
+		tr.c.Intercept(func(e sim.Event) sim.Action {
+			if e.Cmd.Name() == "MULTI" && !tr.failedOver {
+				return sim.Action{Before: func() { tr.failOver(e, tr.nodes[replicaA]) }}
+			}
+			return sim.Action{Before: func() { tr.between(e) }}
+		})
+		err := tr.reshard(t.Context(), tr.c.Dialer())
+		if tr.isConflict(err); err == nil || !tr.failedOver {
+			t.Errorf("the reshard ends with %v", err)
+		}
+		tr.c.Intercept(nil)
+		tr.c.Settle()
+		if _, err := tr.resume(t.Context()); err != nil && !tr.isConflict(err) {
+			t.Errorf("resume: %v", err)
+		}
+		for _, p := range tr.problems(t.Context()) {
+			t.Error(p)
+		}
+	})
+}
