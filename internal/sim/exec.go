@@ -262,8 +262,11 @@ func (n *Node) redirect(s *session, cmd command, args, keys []string, asking boo
 	if owner == nil && !n.rules.valkey9 {
 		return refuse("CLUSTERDOWN Hash slot not served")
 	}
-	missing := 0
+	missing, different := 0, 1
 	for _, key := range keys {
+		if key != keys[0] {
+			different = len(keys) // a key that is named twice is one key
+		}
 		if cluster.KeySlot(key) != slot {
 			return refuse("CROSSSLOT Keys in request don't hash to the same slot")
 		}
@@ -283,7 +286,7 @@ func (n *Node) redirect(s *session, cmd command, args, keys []string, asking boo
 	if s.multi && n.rules.valkey9 {
 		missing = 0 // what is queued may be missing until EXEC
 	}
-	return n.redirectOpen(s, cmd, args, openSlot{slot, owner, len(keys), missing, asking})
+	return n.redirectOpen(s, cmd, args, openSlot{slot, owner, different, min(missing, different), asking})
 }
 
 type openSlot struct {

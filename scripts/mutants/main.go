@@ -76,7 +76,7 @@ func stages() []stage {
 	return []stage{
 		{"move", ".", nil, quick},
 		{"plan", "Heal", nil, quick},
-		{"apply", "^(TestUndisturbed|TestInterrupted|TestRestartedWithOldData|TestHeal|TestHealTwoClaimants)$", nil, quick},
+		{"apply", "^(TestUndisturbed|TestInterrupted|TestRestartedWithOldData|TestHeal|TestHealTwoClaimants|TestLastSlotIsKept|TestSlotTakenByAnother|TestFailedOverWhileGiving)$", nil, quick},
 		{"apply", "^TestStorms$", []string{"-storms=25"}, long},
 		{"apply", "^TestEveryFault$/^redis_7.0$", []string{"-coarse=17"}, long},
 		{"apply", "^TestEveryFault$/^redis_7.0_strictly$/^tool$", []string{"-coarse=6"}, long},
