@@ -39,7 +39,7 @@ var planned = map[string][]plan.Action{
 	"replicate": {plan.Replicate},
 	"failover":  {plan.Failover},
 	"forget":    {plan.Forget},
-	"fix":       {plan.MoveSlots, plan.CloseSlots, plan.AssignSlots},
+	"fix":       {plan.MoveSlots, plan.CloseSlots, plan.AssignSlots, plan.Meet, plan.Forget, plan.Failover, plan.Replicate, plan.BumpEpoch},
 }
 
 // looking are the commands that change nothing or no topology, with what they
@@ -79,7 +79,7 @@ func permissionsOf(command string) (permissions, bool) {
 		p.take(action)
 	}
 	if command == "fix" || command == "apply" {
-		p.must = append(p.must, "cluster|delslots", "cluster|bumpepoch")
+		p.must = append(p.must, "cluster|delslots")
 	}
 	slices.Sort(p.must)
 	p.must = slices.Compact(p.must)

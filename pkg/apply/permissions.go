@@ -25,6 +25,7 @@ var taken = map[plan.Action][]driver.Command{
 	plan.Renew:         {{"CLUSTER", "RESET", "HARD"}},
 	plan.Forget:        {{"CLUSTER", "FORGET", "id"}},
 	plan.Failover:      {{"CLUSTER", "FAILOVER"}},
+	plan.BumpEpoch:     {{"CLUSTER", "BUMPEPOCH"}},
 }
 
 // Commands that a step takes in other cases or at another node.
