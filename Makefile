@@ -36,7 +36,7 @@ chaos-guards: servers ## chaos must notice a mover without its guards
 	$(GO) test -timeout 30m -count=1 ./internal/chaos -run '^TestChaosGuards$$' -v -guards
 
 stock-compare: servers ## the same accidents before trib, redis-cli and valkey-cli, TIMES each, and a table
-	$(GO) test -timeout 0 -count=1 ./internal/chaos -run '^TestStockCompare$$' -stock=$(TIMES)
+	$(GO) test -timeout 0 -count=1 ./internal/chaos -run '^TestStockCompare$$' -v -stock=$(TIMES)
 
 race: servers ## the tests under the race detector
 	$(GO) test -race -timeout 40m ./...

@@ -134,8 +134,11 @@ func (s scenario) play(t *testing.T, server string, trib bool) score {
 	st.model.rest()
 	unwell := await(15*time.Second, func() error { return errors.Join(st.sound(), st.whole()) })
 	v := st.model.verify()
-	text, _ := os.ReadFile(filepath.Join(st.stage, "story.txt"))
-	t.Logf("wreck %v, lost %d, %.300q, unwell %v, fix: %s\n%s", err, v.lost, v.problems, unwell, out, text)
+	t.Logf("wreck %v, fix %s, lost %d, unwell %.200v", err, out, v.lost, unwell)
+	if trib && (unwell != nil || len(v.problems) > 0) {
+		text, _ := os.ReadFile(filepath.Join(st.stage, "story.txt"))
+		t.Logf("%.500q\n%s", v.problems, text)
+	}
 	result := score{lost: v.lost, written: int(st.model.counted.Load()), took: st.took}
 	if unwell == nil && len(v.problems) == 0 {
 		result.healthy = 1
