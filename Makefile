@@ -25,6 +25,7 @@ test: servers lint ## everything that proves the project, on real servers
 prove: servers ## the long form: every kill point, longer fuzzing, the race detector
 	$(GO) test -timeout 60m -count=1 ./internal/chaos -run 'TestKillEverywhere|TestKillMembers|TestKillFix' -v -every=1
 	$(GO) test -timeout 60m -count=1 ./pkg/apply -run 'TestEveryFault|TestHealKilled' -v -every=1
+	$(MAKE) explore differential MINUTES=5
 	$(MAKE) race
 	$(MAKE) fuzz FUZZTIME=2m
 

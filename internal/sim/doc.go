@@ -55,7 +55,8 @@
 // eviction, passwords. What servers do differently is in one place, the type rules.
 //
 // The rules were compared with Redis 6.0, 7.0 and 8.0 and Valkey 8.1 and 9.1 by
-// random sequences of commands on both, state against state after every step.
+// random sequences of commands on both, state against state after every step, and
+// TestDifferential goes on comparing them (make differential).
 // Among what that brought to light, and is simulated: on Redis 7.0 a node that
 // took a slot which its owner had given up before loses it to any later claim,
 // even one with a lower epoch; DELSLOTS ends an import; up to Redis 7.0 replicas

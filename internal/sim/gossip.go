@@ -184,7 +184,7 @@ func (n *Node) hearDemotion(h *header, p, m *peer) {
 			n.bind(s, nil)
 		}
 	}
-	if failover {
+	if failover && m != n.self && h.config > m.epoch { // who follows may be behind on its master
 		m.master, m.epoch = nil, h.config
 	}
 }
