@@ -18,9 +18,10 @@ STAMP    := $(shell git status >/dev/null 2>&1 && echo auto || echo false)
 build: ## bin/trib
 	CGO_ENABLED=0 $(GO) build -buildvcs=$(STAMP) -trimpath -ldflags '-s -w' -o bin/trib ./cmd/trib
 
+# Most tests wait for servers most of the time.
 test: servers lint ## everything that proves the project, on real servers
 	@echo "servers under test:"; scripts/servers.sh $(SERVERS)
-	$(GO) test -timeout 15m ./...
+	$(GO) test -timeout 25m -parallel 3 ./...
 
 prove: servers ## the long form: every kill point, longer fuzzing, the race detector
 	$(GO) test -timeout 60m -count=1 ./internal/chaos -run 'TestKillEverywhere|TestKillMembers|TestKillFix' -v -every=1

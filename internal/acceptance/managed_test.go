@@ -18,7 +18,7 @@ func TestManaged(t *testing.T) {
 			trib(t, append([]string{"create", "--yes"}, l.Addrs()...)...).done(t)
 			trib(t, "check", seed).done(t)
 			before := look(t, l)
-			trib(t, "reshard", seed, "--from", "all", "--to", seed, "--slots", "9", "--yes").exit(t, 4).
+			trib(t, "reshard", seed, "--from", "all", "--to", seed, "--slots", "9", "--yes", "--method", "classic").exit(t, 4).
 				complains(t, "the server has no command migrate: it was renamed or disabled", "^hint: ")
 			trib(t, "set-timeout", seed, "5000", "--yes").exit(t, 1).prints(t, "(?i)unknown command .?config")
 			if got := whole(t, l).gained(before, seed); got != 0 {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -237,7 +238,7 @@ func TestRepairKilled(t *testing.T) {
 							time.Sleep(noticed)
 							_, left, err := b.repair(t.Context(), b.c.Dialer(), ail.decide)
 							// Keys whose move was opened at the target only look foreign.
-							if len(left) > 0 && left[0].Flag == "--foreign-keys adopt" {
+							if len(left) > 0 && strings.HasPrefix(left[0].Flag, "--foreign-keys") {
 								_, left, err = b.heal(t.Context(), b.c.Dialer(), plan.HealOptions{ForeignKeys: plan.ForeignAdopt})
 							}
 							if len(left) > 0 || err != nil {

@@ -175,7 +175,9 @@ func (m *mover) rebind(slots []int) ([]driver.Command, error) {
 			moved = append(moved, slot)
 			continue
 		}
-		if !wasReplacedBy(m.dst.view, from, m.src.id) {
+		// A slot that the target imports stays with the failed owner in its view.
+		failed, _ := m.dst.view.Get(from)
+		if !failed.Flags.Has(cluster.FlagFailed) && !wasReplacedBy(m.dst.view, from, m.src.id) {
 			if wasReplacedBy(m.src.view, from, m.src.id) {
 				return nil, fmt.Errorf("%w: %s has not heard yet that %s took over from %s", errLookAgain, m.dst.addr, m.src.addr, from)
 			}
