@@ -63,7 +63,53 @@ func (a *atomic) obtain(ctx context.Context, slots cluster.SlotSet) (cluster.Job
 	if ctx.Err() != nil {
 		return cluster.Job{}, context.Cause(ctx)
 	}
+	if err := a.mayBegin(ctx, slots); err != nil {
+		return cluster.Job{}, err
+	}
 	return a.begin(context.WithoutCancel(ctx), slots, known)
+}
+
+// mayBegin refuses what the servers would do and what costs keys or brings back
+// deleted ones: the target must have none of the slots' keys yet, and a source
+// that loses its last slot, and is wiped as a replica then, none of other slots.
+func (a *atomic) mayBegin(ctx context.Context, slots cluster.SlotSet) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), repliesWithin)
+	defer cancel()
+	refusal := &JobError{Slots: slots, From: a.src.addr, To: a.dst.addr}
+	stale, err := a.keysAt(ctx, a.dst, slots)
+	if err != nil {
+		return err
+	}
+	if stale > 0 {
+		refusal.Reason = fmt.Sprintf("%s holds %d keys of these slots without owning them", a.dst.addr, stale)
+		return refusal
+	}
+	if !a.src.view.Self().Slots.Minus(a.dst.view.Self().Slots).Minus(slots).Empty() {
+		return nil
+	}
+	strays, err := a.strays(ctx, slots)
+	if err == nil && strays > 0 {
+		refusal.Reason = fmt.Sprintf("%s would lose its last slot and be wiped, but it still holds %d keys of slots that it does not own", a.src.addr, strays)
+		return refusal
+	}
+	return err
+}
+
+// strays are the keys that the source has beside those of the slots.
+func (a *atomic) strays(ctx context.Context, slots cluster.SlotSet) (int64, error) {
+	replies, err := a.src.do(ctx, driver.Cmd("INFO", "keyspace"))
+	if err != nil {
+		return 0, err
+	}
+	dbs, err := keyspaceOf(replies[0])
+	if err != nil {
+		return 0, fmt.Errorf("%s: INFO keyspace: %w", a.src.addr, err)
+	}
+	keys, err := a.keysAt(ctx, a.src, slots)
+	for _, db := range dbs {
+		keys -= db.Keys
+	}
+	return -keys, err
 }
 
 // adopt finds a job under way between the two ends that moves some of the slots.

@@ -1,0 +1,115 @@
+package apply_test
+
+import (
+	"fmt"
+	"testing"
+	"testing/synctest"
+
+	"github.com/trib-dev/trib/internal/sim"
+	"github.com/trib-dev/trib/pkg/apply"
+	"github.com/trib-dev/trib/pkg/cluster"
+	"github.com/trib-dev/trib/pkg/lock"
+	"github.com/trib-dev/trib/pkg/observe"
+	"github.com/trib-dev/trib/pkg/plan"
+)
+
+// lastSlot leaves node 0 but slot 0, the rest of its slots to node 2.
+func lastSlot(t *testing.T, b *broken) {
+	t.Helper()
+	client := b.c.Client()
+	for i := range keysPerSlot {
+		b.model.Delete(client, fmt.Sprintf("{%s}%d", tags()[2], i))
+		b.model.Delete(client, fmt.Sprintf("{%s}%d", tags()[1], i))
+	}
+	for s := range b.nodes[0].Slots().Minus(cluster.SlotsOf(0)).All() {
+		for _, i := range []int{2, 0, 1} {
+			b.raw(t, i, "CLUSTER", "SETSLOT", fmt.Sprint(s), "NODE", string(b.nodes[2].ID()))
+		}
+	}
+	b.raw(t, 2, "CLUSTER", "BUMPEPOCH")
+	b.c.Settle()
+}
+
+// strayKey puts a key of a slot on a node that does not own it.
+func strayKey(t *testing.T, b *broken, node, owner, slot int, key string) {
+	t.Helper()
+	b.raw(t, node, "CLUSTER", "SETSLOT", fmt.Sprint(slot), "IMPORTING", string(b.nodes[owner].ID()))
+	b.raw(t, node, "RPUSH", key, "stale")
+	b.raw(t, node, "CLUSTER", "SETSLOT", fmt.Sprint(slot), "STABLE")
+}
+
+func (b *broken) reshard(t *testing.T, slots int) error {
+	d := b.c.Dialer()
+	s, err := observe.Cluster(t.Context(), d, b.nodes[2].Addr())
+	if err != nil {
+		return err
+	}
+	observe.ForCheck(t.Context(), d, s)
+	p, err := plan.Reshard(s, plan.ReshardOptions{From: []cluster.NodeID{b.nodes[0].ID()}, To: b.nodes[1].ID(), Slots: slots})
+	if err != nil {
+		return err
+	}
+	return apply.Run(t.Context(), p, apply.Options{Dialer: d, Lock: lock.Options{Holder: "test"}, Move: oneLane, Movers: plan.MoverOptions{Method: plan.MethodAuto}})
+}
+
+// TestAtomicLastSlot: a source that loses its last slot becomes a replica and is
+// wiped, so it must not hold keys of other slots then.
+// wholeOf is a cluster in which nothing is broken yet.
+func wholeOf(o sim.Options, masters, replicas int) *broken {
+	c := sim.New(o)
+	b := &broken{c: c, nodes: c.Form(masters, replicas), model: sim.NewModel()}
+	client := c.Client()
+	for slot := range movedSlots {
+		for i := range keysPerSlot {
+			b.model.Write(client, fmt.Sprintf("{%s}%d", tags()[slot], i), "seed")
+		}
+	}
+	return b
+}
+
+func TestAtomicLastSlot(t *testing.T) {
+	for name, server := range dialects {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b := wholeOf(sim.Options{Server: server}, 3, 0)
+				lastSlot(t, b)
+				key := "{" + tags()[1] + "}stray"
+				strayKey(t, b, 0, 2, 1, key)
+				err := b.reshard(t, 1)
+				b.c.Settle()
+				b.c.Advance(5e9)
+				if copies := b.c.Copies(key); len(copies) == 0 {
+					t.Errorf("the stray key is gone; reshard said %v", err)
+				}
+				if err == nil {
+					t.Error("the last slot was taken")
+				}
+			})
+		})
+	}
+}
+
+// TestAtomicStaleTarget: a key that the target holds of a slot before it moves was
+// deleted by clients, and must not come back with it.
+func TestAtomicStaleTarget(t *testing.T) {
+	for name, server := range dialects {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b := wholeOf(sim.Options{Server: server}, 3, 0)
+				key := "{" + tags()[0] + "}dead"
+				client := b.c.Client()
+				b.model.Write(client, key, "v")
+				b.model.Delete(client, key)
+				strayKey(t, b, 1, 0, 0, key)
+				err := b.reshard(t, 1)
+				b.c.Settle()
+				if err == nil {
+					t.Error("the slot was taken")
+				}
+				for _, l := range b.model.Check(b.c) {
+					t.Error(l)
+				}
+			})
+		})
+	}
+}
