@@ -190,7 +190,8 @@ fixes() { # name, masters, how they are broken
     timed $trib fix "${nodes[0]}" --yes >>"$work/t"
     kept; down; wrecked "$2" "$3"
     timed sh -c "yes yes | '$bin/redis-cli' --cluster fix '${nodes[0]}'" >>"$work/c"
-    kept; down
+    left=$(total); [ "$left" = "$before" ] || echo "redis-cli lost $((before - left)) of $before keys"
+    down
   done
   report "$1" "$work/t" "$work/c"
 }

@@ -68,7 +68,7 @@ func TestBackup(t *testing.T) {
 
 			outgrown(t, seed)
 			spared := t.TempDir()
-			r := trib(t, "backup", seed, spared, "--from-replicas", "--parallel", "1", "-o", "json").done(t)
+			r := trib(t, "backup", seed, spared, "--replicas", "--parallel", "1", "-o", "json").done(t)
 			for _, m := range c.Replicas {
 				if !strings.Contains(r.out, fmt.Sprintf(`"addr": %q`, m.Addr())) {
 					t.Errorf("%s was not asked: %v", m.Addr(), r)

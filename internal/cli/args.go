@@ -56,6 +56,10 @@ func arrange(root *cobra.Command, args []string) ([]string, error) {
 	}
 	a := arranger{command: root, flags: allFlags(root)}
 	for len(args) > 0 && args[0] != "--" {
+		// To create it is a number, and here none: it has to stand behind the command.
+		if a.command.Name() == "backup" && args[0] == "--replicas" {
+			args = append([]string{"--from-replicas"}, args[1:]...)
+		}
 		n, err := a.take(args)
 		if err != nil {
 			return nil, err
