@@ -403,3 +403,12 @@ func nodesIn(t testing.TB, dir string) map[any]map[string]any {
 	}
 	return all
 }
+
+// TestRestoreNothing: a master without a key has a backup, too.
+func TestRestoreNothing(t *testing.T) {
+	t.Parallel()
+	c := labtest.Form(t, labtest.Start(t, labtest.Options{Nodes: 3}), 3, 0)
+	dir := filepath.Join(t.TempDir(), "backup")
+	trib(t, "backup", c.Masters[0].Addr(), dir).done(t)
+	trib(t, "restore", dir, c.Masters[0].Addr(), "--yes", "--verify").done(t, "Restored 0 keys")
+}

@@ -189,7 +189,7 @@ func (r *restoring) note(ctx context.Context, s source) error {
 
 // expiring is how many keys have a time to live.
 func expiring(ctx context.Context, conn driver.Conn) (n int64, err error) {
-	reply, err := driver.Call(ctx, conn, "INFO", "keyspace")
+	reply, err := driver.Call(ctx, conn, "INFO") // the keyspace alone is empty where there is no key
 	if err != nil {
 		return 0, err
 	}
