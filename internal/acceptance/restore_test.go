@@ -410,5 +410,6 @@ func TestRestoreNothing(t *testing.T) {
 	c := labtest.Form(t, labtest.Start(t, labtest.Options{Nodes: 3}), 3, 0)
 	dir := filepath.Join(t.TempDir(), "backup")
 	trib(t, "backup", c.Masters[0].Addr(), dir).done(t)
-	trib(t, "restore", dir, c.Masters[0].Addr(), "--yes", "--verify").done(t, "Restored 0 keys")
+	server := labtest.Server(t, labtest.Default).Path
+	matrix.run(t, "restore", dir, c.Masters[0].Addr(), "--server", server, "--yes", "--verify").done(t, "Restored 0 keys")
 }
