@@ -268,18 +268,31 @@ func TestPasswordOptions(t *testing.T) {
 			t.Errorf("%v: %q", args, got)
 		}
 	}
+	for _, args := range [][]string{
+		{"import", "h:1", "--from", "i:1", "--from-password-file", path},
+		{"import", "h:1", "--from", "i:1", "--from-password-command", "cat " + path},
+	} {
+		b.credentials = nil
+		b.run(args...)
+		if len(b.credentials) != 2 || b.credentials[0].Password.Reveal() != "less" || b.credentials[1].Password.Reveal() != "hunter2" {
+			t.Errorf("%v: %+v", args, b.credentials)
+		}
+	}
 	for line, why := range map[string]string{
-		"check h:1 --password-file /none":                     "--password-file /none: ",
-		"check h:1 --password-command false":                  "--password-command: exit status 1",
-		"check h:1 --password-file " + path + " -a x":         "want one of them",
-		"check h:1 --password-file " + path + " --askpass":    "want one of them",
-		"check h:1 --password-file x --password-command y":    "want one of them",
-		"check h:1 --tls --tls-ciphers HIGH":                  "--tls-ciphers: \"HIGH\" is not supported",
-		"check h:1 --tls --tls-ciphersuites AES256-SHA":       "--tls-ciphersuites: ",
-		"check h:1 --tls --tls-ciphers :":                     "--tls-ciphers: the list is empty",
-		"check h:1 --tls-ciphers ECDHE-RSA-AES128-GCM-SHA256": "--tls-ciphers",
-		"create /run/a.sock h:1":                              "/run/a.sock is a unix socket",
-		"add-node unix:///run/a.sock h:1":                     "/run/a.sock is a unix socket",
+		"check h:1 --password-file /none":                            "--password-file /none: ",
+		"check h:1 --password-command false":                         "--password-command: exit status 1",
+		"check h:1 --password-file " + path + " -a x":                "want one of them",
+		"check h:1 --password-file " + path + " --askpass":           "want one of them",
+		"check h:1 --password-file x --password-command y":           "want one of them",
+		"check h:1 --tls --tls-ciphers HIGH":                         "--tls-ciphers: \"HIGH\" is not supported",
+		"check h:1 --tls --tls-ciphersuites AES256-SHA":              "--tls-ciphersuites: ",
+		"check h:1 --tls --tls-ciphers :":                            "--tls-ciphers: the list is empty",
+		"check h:1 --tls-ciphers ECDHE-RSA-AES128-GCM-SHA256":        "--tls-ciphers",
+		"create /run/a.sock h:1":                                     "/run/a.sock is a unix socket",
+		"import h:1 --from i:1 --from-password-file /none":           "--from-password-file /none: ",
+		"import h:1 --from i:1 --from-password-command false":        "--from-password-command: exit status 1",
+		"import h:1 --from i:1 --from-pass x --from-password-file y": "want one of them",
+		"add-node unix:///run/a.sock h:1":                            "/run/a.sock is a unix socket",
 	} {
 		b.want(b.runLine(line), exitUsage)
 		b.wantErr(why)
