@@ -2,8 +2,11 @@ package apply_test
 
 import (
 	"fmt"
+	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/trib-dev/trib/internal/sim"
 	"github.com/trib-dev/trib/pkg/apply"
@@ -112,4 +115,53 @@ func TestAtomicStaleTarget(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestTargetPausedPastItsFailover: the target is paused in the middle of a move
+// for so long that its replica takes over. When it is back it still takes itself
+// for a master, for a moment: what it is sent then is lost, as it is wiped.
+func TestTargetPausedPastItsFailover(t *testing.T) {
+	for name, server := range servers {
+		t.Run(name, func(t *testing.T) {
+			for at := 1; at < 30; at += 9 {
+				synctest.Test(t, func(t *testing.T) {
+					tr := newTrial(sim.Options{Server: server, Latency: 2 * time.Millisecond, Untold: true}, oneLane)
+					before := 0
+					tr.c.Intercept(func(e sim.Event) sim.Action {
+						pauses := isPoint(e) && tr.reached(fault{at: at})
+						return sim.Action{Before: func() {
+							tr.between(e)
+							if pauses {
+								tr.nodes[masterB].Pause()
+								time.AfterFunc(6*time.Second, tr.nodes[masterB].Resume)
+								before, tr.failedOver = tr.writes, true
+							}
+						}}
+					})
+					err := tr.reshard(t.Context(), tr.c.Dialer())
+					tr.c.Intercept(nil)
+					tr.c.Advance(10 * time.Second)
+					_, again := tr.resume(t.Context())
+					if lost := tr.lostBefore(before); len(lost) > 0 || before == 0 {
+						t.Errorf("paused at %d, after %d writes: lost %.300s; reshard: %v, resume: %v", at, before, lost, err, again)
+					}
+				})
+			}
+		})
+	}
+}
+
+// lostBefore are the losses of what was written before a fault: the first writes
+// of the trial. A node that was failed over, and has not heard of it, takes later
+// ones with it whether slots move or not.
+func (tr *trial) lostBefore(writes int) []sim.Loss {
+	tr.c.Settle()
+	return slices.DeleteFunc(tr.model.Check(tr.c), func(l sim.Loss) bool {
+		var n int
+		if _, err := fmt.Sscanf(l.Value, "w%d", &n); err != nil {
+			_, tail, _ := strings.Cut(l.Key, "}new")
+			_, _ = fmt.Sscan(tail, &n)
+		}
+		return n > writes
+	})
 }
