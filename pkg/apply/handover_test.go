@@ -165,3 +165,58 @@ func (tr *trial) lostBefore(writes int) []sim.Loss {
 		return n > writes
 	})
 }
+
+// TestLastSlotGiven: finalising at the source first, the reply to the source's
+// giving its last slots up is lost, or the tool dies then. The source is a replica
+// of the target by that time and holds the target's keys, and nobody owns the slots.
+func TestLastSlotGiven(t *testing.T) {
+	for _, kill := range []bool{true, false} {
+		t.Run(fmt.Sprintf("killed %v", kill), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				tr := newTrial(sim.Options{Server: servers["redis 7.0"]}, strict)
+				tr.leave(t, movedSlots)
+				d := tr.c.Dialer()
+				gifts := 0
+				tr.c.Intercept(func(e sim.Event) sim.Action {
+					if e.Cmd.Name() != "EXEC" {
+						return sim.Action{}
+					}
+					if gifts++; gifts != 2 {
+						return sim.Action{}
+					}
+					if kill {
+						return sim.Action{Outcome: sim.DropReply, After: d.Kill}
+					}
+					return sim.Action{Outcome: sim.DropReply, After: func() { tr.c.Advance(time.Second) }}
+				})
+				if err := tr.reshard(t.Context(), d); (err != nil) != kill {
+					t.Errorf("reshard: %v", err)
+				}
+				tr.c.Intercept(nil)
+				tr.c.Settle()
+				if _, err := tr.resume(t.Context()); err != nil {
+					t.Errorf("resume: %v", err)
+				}
+				if tr.nodes[masterA].IsMaster() {
+					t.Error("the source has not lost its last slot")
+				}
+				if problems := tr.problems(t.Context()); problems != nil {
+					t.Errorf("%.600q", problems)
+				}
+			})
+		})
+	}
+}
+
+// leave gives all slots of the first master but so many to the third.
+func (tr *trial) leave(t *testing.T, slots int) {
+	b := &broken{c: tr.c, nodes: tr.nodes}
+	rest := tr.nodes[masterA].Slots().Ranges()[0]
+	first, last := fmt.Sprint(rest.First+slots), fmt.Sprint(rest.Last)
+	for n := range tr.nodes[:masterC+1] {
+		b.raw(t, n, "CLUSTER", "DELSLOTSRANGE", first, last)
+	}
+	b.raw(t, masterC, "CLUSTER", "ADDSLOTSRANGE", first, last)
+	b.raw(t, masterC, "CLUSTER", "BUMPEPOCH")
+	tr.c.Settle()
+}
