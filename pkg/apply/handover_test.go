@@ -12,6 +12,7 @@ import (
 	"github.com/trib-dev/trib/pkg/apply"
 	"github.com/trib-dev/trib/pkg/cluster"
 	"github.com/trib-dev/trib/pkg/lock"
+	"github.com/trib-dev/trib/pkg/move"
 	"github.com/trib-dev/trib/pkg/observe"
 	"github.com/trib-dev/trib/pkg/plan"
 )
@@ -218,5 +219,57 @@ func (tr *trial) leave(t *testing.T, slots int) {
 	}
 	b.raw(t, masterC, "CLUSTER", "ADDSLOTSRANGE", first, last)
 	b.raw(t, masterC, "CLUSTER", "BUMPEPOCH")
+	tr.c.Settle()
+}
+
+// TestDecidedMeanwhile: of two differing values the target's is to stay, and a
+// client writes to the source's before it is deleted. Nobody has decided about
+// that write.
+func TestDecidedMeanwhile(t *testing.T) {
+	for _, when := range []string{"WATCH", "DEL", "EXEC"} {
+		t.Run("before "+when, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				tr := newTrial(sim.Options{}, oneLane)
+				key := tr.keys[0]
+				tr.differ(t, key)
+				var decided string
+				tr.move.Decide = func(c move.Conflict) move.Winner {
+					if decided == "" {
+						decided = c.Values[0].Digest
+					}
+					if decided != c.Values[0].Digest {
+						return move.NoWinner
+					}
+					return move.TargetWins
+				}
+				written := false
+				tr.c.Intercept(func(e sim.Event) sim.Action {
+					if e.Cmd.Name() != when || written {
+						return sim.Action{}
+					}
+					written = true
+					return sim.Action{Before: func() { tr.model.Write(tr.writer, key, "late") }}
+				})
+				if _, err := tr.resume(t.Context()); !tr.isConflict(err) || !tr.conflicts[key] {
+					t.Errorf("resume: %v", err)
+				}
+				if !written || !tr.somewhere(sim.Loss{Key: key, Value: "late"}) {
+					t.Errorf("written %v; what was acknowledged is gone", written)
+				}
+			})
+		})
+	}
+}
+
+// differ leaves slot 0 open, with another value of a key on the target.
+func (tr *trial) differ(t *testing.T, key string) {
+	b := &broken{c: tr.c, nodes: tr.nodes}
+	addr := tr.nodes[masterB].Addr()
+	b.raw(t, masterB, "CLUSTER", "SETSLOT", "0", "IMPORTING", string(tr.id(masterA)))
+	b.raw(t, masterA, "CLUSTER", "SETSLOT", "0", "MIGRATING", string(tr.id(masterB)))
+	b.raw(t, masterA, "MIGRATE", addr.Host, fmt.Sprint(addr.Port), key, "0", "5000")
+	b.raw(t, masterA, "CLUSTER", "SETSLOT", "0", "STABLE")
+	tr.model.Write(tr.writer, key, "again")
+	b.raw(t, masterA, "CLUSTER", "SETSLOT", "0", "MIGRATING", string(tr.id(masterB)))
 	tr.c.Settle()
 }
