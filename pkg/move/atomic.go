@@ -155,7 +155,7 @@ func (a *atomic) attempt(ctx context.Context, slots cluster.SlotSet) error {
 	switch left := slots.Minus(a.dst.view.Self().Slots); {
 	case left.Empty():
 	case !left.Minus(before.Slots).Empty():
-		return fmt.Errorf("slots %s belong neither to %s nor to %s", left.Minus(before.Slots), a.src.addr, a.dst.addr)
+		return a.elsewhere(left.Minus(before.Slots))
 	case !a.dst.seen.master:
 		return fmt.Errorf("the target %s is not a master any more", a.dst.addr)
 	default:
@@ -167,6 +167,16 @@ func (a *atomic) attempt(ctx context.Context, slots cluster.SlotSet) error {
 	}
 	// What has changed hands is looked at to the end, whatever ctx says.
 	return a.confirm(context.WithoutCancel(ctx), slots, before)
+}
+
+// elsewhere says who has slots that neither end has, by the source's view.
+func (a *atomic) elsewhere(slots cluster.SlotSet) error {
+	if self := a.src.view.Self(); !self.IsMaster() {
+		if heir, ok := a.src.view.Get(self.MasterID); ok && slots.Minus(heir.Slots).Empty() {
+			return fmt.Errorf("the source %s is not a master any more: slots %s are with %s", a.src.addr, slots, heir.Addr)
+		}
+	}
+	return fmt.Errorf("slots %s belong neither to %s nor to %s", slots, a.src.addr, a.dst.addr)
 }
 
 func (a *atomic) lookAtEnds(ctx context.Context) error {
