@@ -3,7 +3,7 @@
 GO       ?= go
 SERVERS  := .servers
 GOFUMPT  := mvdan.cc/gofumpt@v0.12.0
-GORELEASER := github.com/goreleaser/goreleaser/v2@v2.17.0
+GORELEASER := github.com/goreleaser/goreleaser/v2@v2.15.0
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 FUZZTIME ?= 20s
 MINUTES  ?= 30

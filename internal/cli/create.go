@@ -111,7 +111,7 @@ func (app *App) runCreate(ctx context.Context, o *createOptions) error {
 }
 
 func (app *App) planCreate(ctx context.Context, a access, o *createOptions) (change, error) {
-	s, err := app.observeNodes(ctx, a, o.addrs)
+	s, err := app.observeFresh(ctx, a, o.addrs)
 	if err != nil {
 		return change{}, err
 	}
@@ -131,6 +131,16 @@ func (app *App) planCreate(ctx context.Context, a access, o *createOptions) (cha
 		c.ignore = health.ClusterDown
 	}
 	return c, nil
+}
+
+// observeFresh reads nodes that are to form a cluster, which a pinned context must
+// mean.
+func (app *App) observeFresh(ctx context.Context, a access, addrs []cluster.Addr) (cluster.State, error) {
+	s, err := app.observeNodes(ctx, a, addrs)
+	if err != nil {
+		return s, err
+	}
+	return s, app.proveFresh(s)
 }
 
 // observeNodes reads nodes that must all answer.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"fmt"
 	"go/ast"
 	"go/format"
@@ -21,6 +22,7 @@ type mutant struct {
 	Line   int
 	Kind   string // delete, swap, negate, drop, forgive
 	Text   string // what is changed
+	Hash   string // of the function as it is written
 }
 
 // String names a mutant so that edits elsewhere do not change its name.
@@ -35,6 +37,7 @@ type mutator struct {
 	fset    *token.FileSet
 	file    string
 	fn      *ast.FuncDecl
+	hash    string
 	next    int
 	mutants []mutant
 	twins   map[string]int
@@ -72,6 +75,7 @@ func (m *mutator) function(fn *ast.FuncDecl) {
 		return true
 	})
 	names := m.texts(nodes)
+	m.hash = fmt.Sprintf("%.8x", sha256.Sum256([]byte(names[fn.Body])))
 	for _, n := range nodes {
 		switch n := n.(type) {
 		case *ast.BlockStmt:
@@ -121,7 +125,7 @@ func (m *mutator) on(n ast.Node, kind, text string) ast.Expr {
 		text = text[:110] + "..."
 	}
 	name := m.fn.Name.Name
-	mu := mutant{m.next, m.file, name, m.fset.Position(n.Pos()).Line, kind, text}
+	mu := mutant{m.next, m.file, name, m.fset.Position(n.Pos()).Line, kind, text, m.hash}
 	if m.twins[mu.String()]++; m.twins[mu.String()] > 1 {
 		mu.Text += " #" + strconv.Itoa(m.twins[mu.String()])
 	}

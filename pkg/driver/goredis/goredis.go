@@ -300,7 +300,7 @@ func (c *conn) Do(ctx context.Context, cmds ...driver.Command) ([]driver.Reply, 
 // list answers the next commands; it drops the replies before a failure; and it
 // gives up a connection that said READONLY.
 func (c *conn) exec(ctx context.Context, cmds []driver.Command) ([]driver.Reply, error) {
-	var wire strings.Builder
+	var received wire
 	pipe := c.client.Pipeline()
 	words := 0
 	for _, cmd := range cmds {
@@ -313,10 +313,10 @@ func (c *conn) exec(ctx context.Context, cmds []driver.Command) ([]driver.Reply,
 		for i := range cmd {
 			args = append(args, &cmd[i])
 		}
-		pipe.Process(ctx, redis.NewRawWriteToCmd(ctx, &wire, args[begin:len(args):len(args)]...))
+		pipe.Process(ctx, redis.NewRawWriteToCmd(ctx, &received, args[begin:len(args):len(args)]...))
 	}
 	_, err := pipe.Exec(ctx)
-	replies := c.read(wire.String(), len(cmds))
+	replies := c.read(received.String(), len(cmds))
 	if err == nil && len(replies) < len(cmds) {
 		err = errors.New("the reply is not one of RESP2")
 	}
