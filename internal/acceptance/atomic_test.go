@@ -3,6 +3,8 @@ package acceptance
 import (
 	"fmt"
 	"os"
+	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -210,4 +212,43 @@ func TestAtomicUnderWrites(t *testing.T) {
 			t.Errorf("replica %s has %d keys", r.Addr(), got)
 		}
 	}
+}
+
+// forbidding is a module that does not say that it can stand slots which come and
+// go by themselves. It needs nothing of the server's headers.
+const forbidding = `
+int ValkeyModule_OnLoad(void *ctx, void **argv, int argc) {
+	int (*find)(const char *, void *) = (int (*)(const char *, void *))*(void **)ctx;
+	int (*name)(void *, const char *, int, int);
+	if (find("ValkeyModule_SetModuleAttribs", &name) != 0) return 1;
+	name(ctx, "stubborn", 1, 1);
+	return 0;
+}
+`
+
+// TestAtomicModule: a module that forbids it is found before anything is begun, at
+// either end.
+func TestAtomicModule(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	source, module := filepath.Join(dir, "stubborn.c"), filepath.Join(dir, "stubborn.so")
+	if err := os.WriteFile(source, []byte(forbidding), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := exec.Command("cc", "-shared", "-fPIC", "-o", module, source).CombinedOutput(); err != nil {
+		t.Skipf("no compiler for a module here: %v: %s", err, out)
+	}
+	c := labtest.Form(t, labtest.Start(t, labtest.Options{Server: "valkey-9.1", Nodes: 3, Config: []string{"enable-module-command yes"}}), 3, 0)
+	h := bury(t, c.Lab)
+	m := look(t, c.Lab).masters()
+	trib(t, between(m[0], m[1], 5, "--method", "atomic")...).done(t, "^Method: atomic")
+	c.Do(t, m[0].Node, "MODULE", "LOAD", module)
+	for _, ends := range [][2]server{{m[0], m[1]}, {m[1], m[0]}} {
+		before := memory(t, c.Lab)
+		trib(t, between(ends[0], ends[1], 5, "--method", "atomic")...).exit(t, 4).
+			complains(t, m[0].Addr()+" has loaded what forbids it: module stubborn", "^hint: --method auto")
+		untouched(t, c.Lab, before)
+		trib(t, between(ends[0], ends[1], 5)...).done(t, "^Method: classic, since .*module stubborn", `^\[OK\] Moved 5 slots`)
+	}
+	h.intact(t)
 }

@@ -67,6 +67,9 @@ func (m *mover) open(ctx context.Context, slots []int) error {
 
 // mayOpen refuses slots that somebody else is moving elsewhere.
 func (m *mover) mayOpen(slots []int) error {
+	if err := m.targetSeen(); err != nil {
+		return err
+	}
 	for _, slot := range slots {
 		to, ok := m.src.view.Self().Migrating[slot]
 		switch {
@@ -199,6 +202,31 @@ func (m *mover) checkOpen(slots []int) error {
 	if !src.IsMaster() || src.Epoch != m.src.seen.epoch {
 		return fmt.Errorf("%w: %s was a master with epoch %d", errLookAgain, m.src.addr, m.src.seen.epoch)
 	}
+	if err := m.targetSeen(); err != nil {
+		return err
+	}
 	m.fenced = time.Now()
+	return nil
+}
+
+// targetSeen demands that the source sees the target as the healthy master that
+// the target takes itself for. One that was failed over and has not heard of it
+// still takes keys, and is wiped when it does. Until it says that it is a replica,
+// nothing but its slots tells: its successor has them, with a higher epoch. That
+// the source knows another epoch of the target means nothing: other moves raise it.
+func (m *mover) targetSeen() error {
+	dst, ok := m.src.view.Get(m.dst.id)
+	switch {
+	case !ok || !dst.IsMaster():
+		return fmt.Errorf("%w: %s does not see %s as a master", errLookAgain, m.src.addr, m.dst.addr)
+	case dst.Flags&(cluster.FlagFailed|cluster.FlagSuspect) != 0:
+		return fmt.Errorf("%w: %s calls %s failed", errDown, m.src.addr, m.dst.addr)
+	}
+	self := m.dst.view.Self()
+	for _, n := range m.src.view.Nodes {
+		if n.ID != m.dst.id && n.Epoch > self.Epoch && !n.Slots.Intersect(self.Slots).Empty() {
+			return fmt.Errorf("%w: %s sees %s as the owner of slots that %s takes for its own", errLookAgain, m.src.addr, n.Addr, m.dst.addr)
+		}
+	}
 	return nil
 }

@@ -26,6 +26,7 @@ type options struct {
 	minutes, workers int
 	budget           time.Duration
 	list, report     bool
+	anew             bool
 }
 
 func main() {
@@ -37,6 +38,7 @@ func main() {
 	flag.IntVar(&o.workers, "workers", 2, "mutants tried at the same time")
 	flag.BoolVar(&o.list, "list", false, "show the mutants and run none")
 	flag.BoolVar(&o.report, "report", false, "show what is known and run none")
+	flag.BoolVar(&o.anew, "measure", false, "measure anew which tests come to which mutants: there are new tests")
 	flag.StringVar(&o.only, "only", "", "run this one, and show what the tests say")
 	flag.Parse()
 	if err := run(o); err != nil {
@@ -65,7 +67,7 @@ func run(o options) error {
 	if err := w.build(); err != nil {
 		return err
 	}
-	if w.probes, err = w.explore(); err != nil {
+	if w.probes, err = w.explore(o.anew); err != nil {
 		return err
 	}
 	if o.only != "" {

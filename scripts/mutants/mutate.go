@@ -33,6 +33,11 @@ func quiet() []string {
 	return []string{"report", "Close", "close", "cancel", "Stop", "noteReplicas", "noteChanges"}
 }
 
+// wordy are functions that do nothing but tell people.
+func wordy() []string {
+	return []string{"String", "Error", "noteReplicas", "noteChanges", "changeNotice", "behind", "texts", "bestOf"}
+}
+
 type mutator struct {
 	fset    *token.FileSet
 	file    string
@@ -52,7 +57,7 @@ func mutate(name string, source []byte, first int) ([]byte, []mutant, error) {
 		return nil, nil, err
 	}
 	for _, d := range f.Decls {
-		if fn, ok := d.(*ast.FuncDecl); ok && fn.Body != nil && fn.Name.Name != "String" && fn.Name.Name != "Error" {
+		if fn, ok := d.(*ast.FuncDecl); ok && fn.Body != nil && !slices.Contains(wordy(), fn.Name.Name) {
 			m.fn = fn
 			m.function(fn)
 		}

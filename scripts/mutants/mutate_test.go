@@ -74,3 +74,23 @@ func TestNamesLast(t *testing.T) {
 		t.Error(diff)
 	}
 }
+
+// What is known of a mutant ends with a change of its function, and with no other.
+func TestHashes(t *testing.T) {
+	hashes := func(text string) map[string]string {
+		_, mutants, err := mutate("work.go", []byte(text), 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		out := make(map[string]string)
+		for _, m := range mutants {
+			out[m.Func] = m.Hash
+		}
+		return out
+	}
+	other := "\nfunc rest(a int) int {\n\tif a > 1 {\n\t\treturn 2\n\t}\n\treturn a\n}\n"
+	before, after := hashes(source+other), hashes(strings.Replace(source, "m.ready = true", "m.ready = false", 1)+other)
+	if before["rest"] != after["rest"] || before["work"] == after["work"] {
+		t.Errorf("%v and then %v", before, after)
+	}
+}

@@ -39,20 +39,20 @@ const (
 	stormsTried = 40
 )
 
-// explore finds out what each test costs and which mutants it comes to. That is
-// kept for as long as the binaries are the same.
-func (w *work) explore() ([]*probe, error) {
+// measured are the tests of an earlier run. Its mutants are known by name: what
+// has changed since does not make it worthless.
+type measured struct {
+	Names  []string // of the mutants, the first one is number 1
+	Probes []*probe
+}
+
+// explore finds out what each test costs and which mutants it comes to, or
+// remembers that.
+func (w *work) explore(anew bool) ([]*probe, error) {
 	path := filepath.Join(w.dir, "probes.json")
-	key, err := w.stamp()
-	if err != nil {
-		return nil, err
-	}
-	var kept struct {
-		Key    string
-		Probes []*probe
-	}
-	if data, err := os.ReadFile(path); err == nil && json.Unmarshal(data, &kept) == nil && kept.Key == key {
-		return ranked(kept.Probes), nil
+	var kept measured
+	if data, err := os.ReadFile(path); !anew && err == nil && json.Unmarshal(data, &kept) == nil {
+		return w.translated(kept), nil
 	}
 	began := time.Now()
 	for _, pkg := range packages() {
@@ -63,9 +63,37 @@ func (w *work) explore() ([]*probe, error) {
 		kept.Probes = append(kept.Probes, found...)
 	}
 	fmt.Printf("%d tests and points come to mutants; that took %s\n", len(kept.Probes), time.Since(began).Round(time.Second))
-	kept.Key = key
+	for _, m := range w.mutants {
+		kept.Names = append(kept.Names, m.String())
+	}
 	data, err := json.Marshal(kept)
-	return ranked(kept.Probes), errors.Join(err, os.WriteFile(path, data, 0o600))
+	if err := errors.Join(err, os.WriteFile(path, data, 0o600)); err != nil {
+		return nil, err
+	}
+	return w.translated(kept), nil
+}
+
+// translated numbers mutants as they are numbered now. One that is new has the
+// tests that come to its function.
+func (w *work) translated(kept measured) []*probe {
+	old := make(map[string]int)
+	for i, name := range kept.Names {
+		old[name] = i + 1
+	}
+	for _, p := range kept.Probes {
+		places := make(map[string]bool)
+		for n := range p.Met {
+			places[place(kept.Names[n-1])] = true
+		}
+		met := make(map[int]bool)
+		for _, m := range w.mutants {
+			if n, known := old[m.String()]; known && p.Met[n] || !known && places[place(m.String())] {
+				met[m.Number] = true
+			}
+		}
+		p.Met = met
+	}
+	return ranked(kept.Probes)
 }
 
 func ranked(probes []*probe) []*probe {
@@ -170,10 +198,9 @@ func (w *work) measure(pkg, name string) ([]*probe, error) {
 func (w *work) meet(p *probe) (there bool, err error) {
 	met := filepath.Join(w.dir, "met")
 	os.Remove(met)
-	began := time.Now()
-	out, noticed, _ := w.run(p, 0, 5*time.Minute, "TRIB_MUTANTS_MET="+met)
-	p.Cost = time.Since(began)
-	if noticed {
+	out, r := w.run(p, 0, 5*time.Minute, "TRIB_MUTANTS_MET="+met)
+	p.Cost = r.cost
+	if r.noticed {
 		return false, fmt.Errorf("%s fails without a mutant:\n%s", p, out)
 	}
 	data, _ := os.ReadFile(met)
@@ -186,16 +213,32 @@ func (w *work) meet(p *probe) (there bool, err error) {
 	return !bytes.Contains(out, []byte("no such point")), nil
 }
 
-// run runs a test as one mutant.
-func (w *work) run(p *probe, number int, limit time.Duration, env ...string) (out []byte, noticed, hung bool) {
-	ctx, cancel := context.WithTimeout(context.Background(), limit)
+// result is how a test went.
+type result struct {
+	noticed, hung bool
+	cost          time.Duration // of processors
+}
+
+// patience is how long a test may take that waits for nothing but a processor.
+const patience = 10 * time.Minute
+
+// run runs a test as one mutant, on one processor. The limit is one of processor
+// time: what else the machine does shall not decide.
+func (w *work) run(p *probe, number int, limit time.Duration, env ...string) ([]byte, result) {
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	args := append([]string{"-test.v", "-test.failfast", "-test.run", pattern(p.Test)}, p.Args...)
-	cmd := exec.CommandContext(ctx, w.binary(p.Package), args...)
+	args := []string{"-c", `ulimit -t "$0"; exec "$@"`, strconv.Itoa(int(limit/time.Second) + 1), w.binary(p.Package)}
+	args = append(args, "-test.v", "-test.failfast", "-test.run", pattern(p.Test))
+	cmd := exec.CommandContext(ctx, "sh", append(args, p.Args...)...)
 	cmd.Dir = filepath.Join("pkg", p.Package)
 	cmd.Env = append(append(os.Environ(), "GOMAXPROCS=1", "TRIB_MUTANT="+strconv.Itoa(number)), env...)
 	out, err := cmd.CombinedOutput()
-	return out, err != nil, ctx.Err() != nil
+	r := result{noticed: err != nil}
+	if s := cmd.ProcessState; s != nil {
+		r.cost = s.UserTime() + s.SystemTime()
+		r.hung = err != nil && (r.cost > limit || ctx.Err() != nil)
+	}
+	return out, r
 }
 
 // pattern matches the test of that name alone.
@@ -205,17 +248,4 @@ func pattern(name string) string {
 		parts = append(parts, "^"+regexp.QuoteMeta(part)+"$")
 	}
 	return strings.Join(parts, "/")
-}
-
-// stamp tells binaries apart.
-func (w *work) stamp() (string, error) {
-	var ids []string
-	for _, pkg := range packages() {
-		out, err := exec.Command("go", "tool", "buildid", w.binary(pkg)).Output()
-		if err != nil {
-			return "", fmt.Errorf("build ID of %s: %w", pkg, err)
-		}
-		ids = append(ids, strings.TrimSpace(string(out)))
-	}
-	return strings.Join(ids, " "), nil
 }

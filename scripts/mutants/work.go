@@ -34,7 +34,7 @@ type verdict struct {
 	Hung   bool          // it noticed by hanging
 	Met    int           // so many tests were run
 	Budget time.Duration // of a survivor
-	Took   time.Duration
+	Took   time.Duration // of processors
 }
 
 func prepare(o options) (*work, error) {
@@ -178,12 +178,12 @@ func (w *work) keep(v verdict) error {
 func (w *work) praise(v verdict) {
 	if v.By != "" {
 		w.luck[v.By]++
-		w.luck[v.place()+v.By]++
+		w.luck[place(v.Mutant)+v.By]++
 	}
 }
 
-// place is the file and the function.
-func (v verdict) place() string {
-	words := strings.SplitN(v.Mutant, " ", 3)
+// place is the file and the function of a mutant.
+func place(name string) string {
+	words := strings.SplitN(name, " ", 3)
 	return words[0] + " " + words[1] + " "
 }
