@@ -298,8 +298,8 @@ func (r *rig) move(tr *trial, o *outcome) (err error) {
 }
 
 // strike lets clients write, hits, lets go of what stands still, and waits until
-// trib has ended and all is mended. A job goes on when the failover is over: what
-// one costs in the very moment of a hand-over is the servers' own.
+// trib has ended and all is mended. A job goes on when everybody knows of the
+// failover: what one costs in the very moment of a hand-over is the servers' own.
 func (r *rig) strike(tr *trial, o *outcome, counts func(*trial) bool, release func()) error {
 	tr.model.moving.Store(true)
 	time.Sleep(tr.dwell)
@@ -313,8 +313,12 @@ func (r *rig) strike(tr *trial, o *outcome, counts func(*trial) bool, release fu
 	}
 	mended := make(chan error, 1)
 	go func() {
-		defer release()
-		mended <- mend()
+		err := mend()
+		if tr.fault.atomic && tr.fault.failover {
+			await(10*time.Second, r.sound)
+		}
+		release()
+		mended <- err
 	}()
 	var late error
 	o.exit, late = tr.worker.wait(60 * time.Second)
