@@ -82,6 +82,14 @@ const atomicMark = "job: "
 // atomicServer reports whether a server of the matrix moves slots by itself.
 func atomicServer(name string) bool { return name == "valkey-9.1" }
 
+// mayConflict reports whether keys may be found with two values that differ. A
+// source that is killed or stopped in a MIGRATE has not passed on that it has
+// deleted the keys, or copies them when it goes on; clients write to its
+// successor meanwhile.
+func (f fault) mayConflict() bool {
+	return f.splits || f.failover && !f.atomic && f.victim() == source.String()
+}
+
 // victim is the node that is hit, if one is.
 func (f fault) victim() string {
 	for _, s := range []side{source, target} {
@@ -200,14 +208,14 @@ func (r *rig) try(tr *trial) (o outcome, err error) {
 	out, code := r.run(tr.repair, tr.seed, "--yes")
 	tr.model.moving.Store(false)
 	tr.model.rest()
-	if code == conflict && tr.fault.splits {
+	if code == conflict && tr.fault.mayConflict() {
 		out, code = r.decide(tr, &o)
 	}
 	if code != 0 {
 		o.blame(0, "%s: exit %d:\n%s", tr.repair, code, out)
 		// What is only out of sight is not lost.
 		await(20*time.Second, r.sound)
-		r.run("fix", tr.seed, "--yes")
+		r.run("fix", tr.seed, "--yes", "--foreign-keys", "adopt")
 	}
 	o.judge(r, tr)
 	return o, nil
@@ -290,7 +298,8 @@ func (r *rig) move(tr *trial, o *outcome) (err error) {
 }
 
 // strike lets clients write, hits, lets go of what stands still, and waits until
-// trib has ended and all is mended.
+// trib has ended and all is mended. A job goes on when everybody knows of the
+// failover: what one costs in the very moment of a hand-over is the servers' own.
 func (r *rig) strike(tr *trial, o *outcome, counts func(*trial) bool, release func()) error {
 	tr.model.moving.Store(true)
 	time.Sleep(tr.dwell)
@@ -299,9 +308,18 @@ func (r *rig) strike(tr *trial, o *outcome, counts func(*trial) bool, release fu
 		tr.model.rest()
 	}
 	mend, err := tr.fault.strike(r, tr)
-	release()
+	if !tr.fault.atomic || !tr.fault.failover {
+		release()
+	}
 	mended := make(chan error, 1)
-	go func() { mended <- mend() }()
+	go func() {
+		err := mend()
+		if tr.fault.atomic && tr.fault.failover {
+			await(10*time.Second, r.sound)
+		}
+		release()
+		mended <- err
+	}()
 	var late error
 	o.exit, late = tr.worker.wait(60 * time.Second)
 	if late != nil {
@@ -310,7 +328,7 @@ func (r *rig) strike(tr *trial, o *outcome, counts func(*trial) bool, release fu
 	if o.exit == 0 {
 		tr.model.moving.Store(false)
 	}
-	if may := []int{0, 3, 5}; !tr.fault.ends && !slices.Contains(may, o.exit) && !(tr.fault.splits && o.exit == conflict) {
+	if may := []int{0, 3, 5}; !tr.fault.ends && !slices.Contains(may, o.exit) && !(tr.fault.mayConflict() && o.exit == conflict) {
 		o.blame(0, "reshard: exit %d", o.exit)
 	}
 	return errors.Join(err, <-mended)
@@ -397,14 +415,26 @@ func (r *rig) decide(tr *trial, o *outcome) (out string, code int) {
 		if len(values) > 1 {
 			o.decided++
 		}
-		lost := slices.DeleteFunc(slices.Clone(record.acked), func(v string) bool { return found[v] })
-		if len(lost) > 0 {
-			o.blame(len(lost), "%s: neither side has %q", record.key, lost)
-		}
-		// One side alone would not satisfy the model any more.
-		record.acked, record.unknown = nil, found
+		record.decide(found, o)
 	}
 	return r.run("fix", tr.seed, "--yes", "--conflict", "source")
+}
+
+// decide takes what either side has for the truth, if nothing is missing there.
+// One side alone would not satisfy the model any more.
+func (r *record) decide(found map[string]bool, o *outcome) {
+	if !r.kind.appends() {
+		if !slices.ContainsFunc(r.states, func(s state) bool { return s.value == "" || s.expires || found[s.value] }) {
+			o.blame(1, "%s: neither side has what it was set to", r.key)
+		}
+		r.either = found
+		return
+	}
+	lost := slices.DeleteFunc(slices.Clone(r.acked), func(v string) bool { return found[v] })
+	if len(lost) > 0 {
+		o.blame(len(lost), "%s: neither side has %q", r.key, lost)
+	}
+	r.acked, r.unknown = nil, found
 }
 
 // peek reads a key at a server, whether it owns the slot or imports it.
@@ -417,6 +447,9 @@ func (r *rig) peek(n *lab.Node, command []string) []string {
 	replies, err := conn.Pipeline([]string{"ASKING"}, command)
 	if err != nil {
 		return nil
+	}
+	if value, ok := replies[1].(string); ok {
+		return []string{value}
 	}
 	return items(replies[1])
 }
