@@ -76,6 +76,8 @@ func (m *mover) mayOpen(slots []int) error {
 		case !ok || to == m.dst.id || wasReplacedBy(m.src.view, to, m.dst.id):
 		case wasReplacedBy(m.dst.view, to, m.dst.id):
 			return fmt.Errorf("%w: %s has not heard yet that %s took over from %s", errLookAgain, m.src.addr, m.dst.addr, to)
+		case hasNoSlots(m.dst.view, to):
+			return fmt.Errorf("%w: %s sends slot %d to %s, which has no slots any more, and who took over is not known there yet", errLookAgain, m.src.addr, slot, to)
 		default:
 			return fmt.Errorf("slot %d is migrating from %s to another node, %s", slot, m.src.addr, to)
 		}
@@ -89,6 +91,14 @@ func (m *mover) mayOpen(slots []int) error {
 func wasReplacedBy(v cluster.View, old, successor cluster.NodeID) bool {
 	n, ok := v.Get(old)
 	return ok && (n.MasterID == successor || n.Flags.Has(cluster.FlagFailed) && n.Slots.Empty())
+}
+
+// hasNoSlots reports whether somebody sees a node as a master without slots. Right after a
+// failover those who have heard of the new owner have not all heard of the old one
+// that it is a replica now.
+func hasNoSlots(v cluster.View, id cluster.NodeID) bool {
+	n, ok := v.Get(id)
+	return ok && n.IsMaster() && n.Slots.Empty()
 }
 
 // freshSlots are the slots that are closed at both ends and have no key on the
@@ -206,6 +216,9 @@ func (m *mover) inherited(slots []int) (moved []int, err error) {
 		if !failed.Flags.Has(cluster.FlagFailed) && !wasReplacedBy(m.dst.view, from, m.src.id) {
 			if wasReplacedBy(m.src.view, from, m.src.id) {
 				return nil, fmt.Errorf("%w: %s has not heard yet that %s took over from %s", errLookAgain, m.dst.addr, m.src.addr, from)
+			}
+			if hasNoSlots(m.src.view, from) {
+				return nil, fmt.Errorf("%w: %s imports slot %d from %s, which has no slots any more, and who took over is not known there yet", errLookAgain, m.dst.addr, slot, from)
 			}
 			return nil, fmt.Errorf("slot %d is imported by %s from another node, %s", slot, m.dst.addr, from)
 		}

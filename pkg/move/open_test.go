@@ -18,7 +18,7 @@ func TestMayOpenAfterFailover(t *testing.T) {
 		return fmt.Sprintf("%s 10.0.0.%c:7000@17000 %s %s 0 0 1 connected %s\n", n, n[0]-'a'+'1', flags, master, rest)
 	}
 	replica := func(of cluster.NodeID) string { return line(old, "slave", string(of), "") }
-	master := line(old, "master", "-", "")
+	master, busy := line(old, "master", "-", ""), line(old, "master", "-", "30-40")
 	view := func(t *testing.T, text string) cluster.View {
 		v, err := cluster.ParseNodes(text)
 		if err != nil {
@@ -34,9 +34,11 @@ func TestMayOpenAfterFailover(t *testing.T) {
 	}{
 		{"target failed over, both know", replica(target), replica(target), false, false, false},
 		{"target failed over, the source has not heard", master, replica(target), true, false, false},
-		{"somebody else's move", master, master, false, true, false},
+		{"target failed over, neither has heard", master, master, true, false, false},
+		{"somebody else's move", busy, busy, false, true, false},
 		{"source failed over, both know", replica(source), replica(source), false, false, true},
 		{"source failed over, the target has not heard", replica(source), master, true, false, true},
+		{"source failed over, neither has heard", master, master, true, false, true},
 		{"somebody else's import", replica(stranger), replica(stranger), false, true, true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
