@@ -1,6 +1,7 @@
 package apply_test
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -11,6 +12,7 @@ import (
 	"github.com/trib-dev/trib/internal/sim"
 	"github.com/trib-dev/trib/pkg/apply"
 	"github.com/trib-dev/trib/pkg/cluster"
+	"github.com/trib-dev/trib/pkg/driver"
 	"github.com/trib-dev/trib/pkg/lock"
 	"github.com/trib-dev/trib/pkg/move"
 	"github.com/trib-dev/trib/pkg/observe"
@@ -311,4 +313,53 @@ func TestKilledWhileRebinding(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestConflictLeavesOthers: a key that needs a decision keeps its slot open, and
+// none of those that move beside it.
+func TestConflictLeavesOthers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		wide := oneLane
+		wide.Window = movedSlots
+		tr := newTrial(sim.Options{}, wide)
+		tr.differ(t, tr.keys[0])
+		if err := tr.reshard(t.Context(), tr.c.Dialer()); !tr.isConflict(err) || len(tr.conflicts) != 1 {
+			t.Errorf("reshard: %v", err)
+		}
+		if open := tr.nodes[masterA].Open(); !slices.Equal(open, []int{0}) {
+			t.Errorf("slots %v are open", open)
+		}
+		if got := tr.nodes[masterB].Slots(); !got.Has(1) || !got.Has(2) {
+			t.Errorf("the target has slots %s", got)
+		}
+	})
+}
+
+// TestClosedMeanwhile: a client writes to a slot whose open state was found to
+// protect nothing, right before it is cleared.
+func TestClosedMeanwhile(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		tr := newTrial(sim.Options{}, oneLane)
+		b := &broken{c: tr.c, nodes: tr.nodes, model: tr.model}
+		b.open(t, "0")
+		b.raw(t, masterC, "CLUSTER", "SETSLOT", "0", "IMPORTING", string(tr.id(masterA)))
+		key := "{" + tags()[0] + "}astray"
+		counts := 0
+		tr.c.Intercept(func(e sim.Event) sim.Action {
+			if e.Node != tr.nodes[masterC] || !slices.Equal(e.Cmd, driver.Cmd("CLUSTER", "COUNTKEYSINSLOT", "0")) {
+				return sim.Action{}
+			}
+			if counts++; counts != 3 { // for the plan, and when it begins
+				return sim.Action{}
+			}
+			return sim.Action{Before: func() { b.raw(t, masterC, "SET", key, "v") }}
+		})
+		_, _, err := b.heal(t.Context(), tr.c.Dialer(), plan.HealOptions{})
+		if _, stale := errors.AsType[*apply.StaleError](err); !stale {
+			t.Errorf("after %d counts: %v", counts, err)
+		}
+		if tr.nodes[masterC].Importing(0) == "" {
+			t.Error("the slot was closed over a key")
+		}
+	})
 }

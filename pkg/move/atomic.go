@@ -113,6 +113,7 @@ func (s *serverMove) run(ctx context.Context, jobs []cluster.SlotSet) error {
 // insist moves the slots of one job, in a bounded number of attempts.
 func (s *serverMove) insist(ctx context.Context, slots cluster.SlotSet) error {
 	begun, pause := time.Now(), firstPause
+	told := begun
 	for attempt := 1; ; attempt++ {
 		err := s.attempt(ctx, slots)
 		if err == nil || ctx.Err() != nil {
@@ -120,6 +121,10 @@ func (s *serverMove) insist(ctx context.Context, slots cluster.SlotSet) error {
 		}
 		if errors.Is(err, errBusy) && time.Since(begun) < jobLimit {
 			attempt, pause = 0, slowestGlance
+			if time.Since(told) > noticeAfter {
+				told = time.Now()
+				s.report(Progress{Waiting: err.Error()})
+			}
 		} else if s.hopeless(err, attempt, begun) {
 			return err
 		} else {

@@ -1,6 +1,7 @@
 package move
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -188,7 +189,7 @@ func (s *serverMove) ask(ctx context.Context, e *end) ([]cluster.Job, error) {
 // follow watches a job to its end. When ctx is cancelled, so is the job.
 func (s *serverMove) follow(ctx context.Context, job cluster.Job) error {
 	begun, pause, told := time.Now(), firstGlance, time.Now()
-	cancelled := false
+	var end cancellation
 	for {
 		jobs, err := s.ask(ctx, s.told())
 		if err != nil {
@@ -211,14 +212,43 @@ func (s *serverMove) follow(ctx context.Context, job cluster.Job) error {
 				s.report(Progress{Waiting: fmt.Sprintf("%s and %s to move slots %s (%s)", s.src.addr, s.dst.addr, now.Slots, now.State)})
 			}
 		}
-		if !cancelled && (ctx.Err() != nil || time.Since(begun) > jobLimit) {
-			cancelled = true
-			if err := s.cancel(jobs[i], jobs); err != nil {
+		if ctx.Err() != nil || time.Since(begun) > jobLimit {
+			if err := s.demandEnd(&end, jobs[i], jobs); err != nil {
 				return err
 			}
 		}
 		pause = s.glance(ctx, pause)
 	}
+}
+
+// cancellation is what came of telling a node to end a job.
+type cancellation struct {
+	first, last time.Time
+	refusal     error
+}
+
+const (
+	// cancelAgain is when a node is told once more to end a job that goes on, and
+	// cancelPatience when it is left to it.
+	cancelAgain    = time.Second
+	cancelPatience = 20 * time.Second
+)
+
+// demandEnd cancels a job, and says so where it goes on all the same.
+func (s *serverMove) demandEnd(c *cancellation, job cluster.Job, jobs []cluster.Job) (err error) {
+	now := time.Now()
+	switch {
+	case c.first.IsZero():
+		c.first = now
+	case now.Sub(c.first) > cancelPatience:
+		return fmt.Errorf("%s goes on to move slots %s (%s), though it was told to cancel that (%w)",
+			s.told().addr, job.Slots, job.State, cmp.Or(c.refusal, errors.New("it said OK")))
+	case now.Sub(c.last) < cancelAgain:
+		return nil
+	}
+	c.last = now
+	c.refusal, err = s.cancel(job, jobs)
+	return err
 }
 
 // glance waits before the next look at a job, longer each time.
@@ -231,22 +261,25 @@ func (s *serverMove) glance(ctx context.Context, pause time.Duration) time.Durat
 }
 
 // cancel ends a job. A source of the Valkey dialect ends all that it gives away
-// at once; where that would be somebody else's, nothing is ended.
-func (s *serverMove) cancel(job cluster.Job, jobs []cluster.Job) error {
+// at once; where that would be somebody else's, nothing is ended. A refusal may say
+// that it has ended meanwhile, which the next look tells.
+func (s *serverMove) cancel(job cluster.Job, jobs []cluster.Job) (refusal, err error) {
 	cmd := driver.Cmd("CLUSTER", "MIGRATION", "CANCEL", "ID", job.ID)
 	if s.dialect == cluster.MigrateSlots {
 		cmd = driver.Cmd("CLUSTER", "CANCELSLOTMIGRATIONS")
 		for _, j := range jobs {
 			if j.Export && j.ID != job.ID && j.Stage() == cluster.JobRunning {
-				return fmt.Errorf("%s goes on to move slots %s: to cancel that would also cancel those of slots %s", s.src.addr, job.Slots, j.Slots)
+				return nil, fmt.Errorf("%s goes on to move slots %s: to cancel that would also cancel those of slots %s", s.src.addr, job.Slots, j.Slots)
 			}
 		}
 	}
 	ctx, done := context.WithTimeout(context.Background(), driver.ProbeTimeout)
 	defer done()
-	// A refusal says that it has ended meanwhile, which the next look tells.
-	_, err := s.told().do(ctx, cmd)
-	return err
+	replies, err := s.told().do(ctx, cmd)
+	if err != nil {
+		return nil, err
+	}
+	return replies[0].Err, nil
 }
 
 // ended is a job that was cancelled: by this process, or by somebody who did not
@@ -276,7 +309,7 @@ func (s *serverMove) failed(ctx context.Context, job cluster.Job) error {
 	}
 	e.Final = strings.Contains(e.Reason, "OOM")
 	if s.dialect == cluster.Migration {
-		if err := s.cancel(job, nil); err != nil {
+		if _, err := s.cancel(job, nil); err != nil {
 			return err
 		}
 	}

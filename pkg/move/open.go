@@ -15,11 +15,11 @@ func setSlot(slot int, args ...string) driver.Command {
 	return append(driver.Cmd("CLUSTER", "SETSLOT", strconv.Itoa(slot)), args...)
 }
 
-// setSlots are the same for every slot, in the words of the server that is told.
-// One that replicates SETSLOT waits for its replicas, 2 s for each slot unless
+// SetSlots are CLUSTER SETSLOT for every slot, in the words of the server that is
+// told. One that replicates SETSLOT waits for its replicas, 2 s for each slot unless
 // it is told otherwise: a window would take longer than any deadline.
-func (e *end) setSlots(slots []int, args ...string) []driver.Command {
-	if e.server.ReplicatedSetSlot {
+func SetSlots(server cluster.Features, slots []int, args ...string) []driver.Command {
+	if server.ReplicatedSetSlot {
 		args = append(args, "TIMEOUT", strconv.FormatInt(setSlotTimeout.Milliseconds(), 10))
 	}
 	cmds := make([]driver.Command, len(slots))
@@ -27,6 +27,18 @@ func (e *end) setSlots(slots []int, args ...string) []driver.Command {
 		cmds[i] = setSlot(slot, args...)
 	}
 	return cmds
+}
+
+// SetSlotsWithin is how long so many of them may take, and what comes along.
+func SetSlotsWithin(server cluster.Features, slots int) time.Duration {
+	if server.ReplicatedSetSlot {
+		return repliesWithin + time.Duration(slots)*setSlotTimeout
+	}
+	return repliesWithin
+}
+
+func (e *end) setSlots(slots []int, args ...string) []driver.Command {
+	return SetSlots(e.server, slots, args...)
 }
 
 // open makes the target import and then the source migrate: in this order,
@@ -86,11 +98,22 @@ func (m *mover) mayOpen(slots []int) error {
 }
 
 // wasReplacedBy reports whether somebody sees old as a replica of its successor,
-// or as failed and without slots: it was failed over. The successor is the first
-// to know.
+// or as failed and without slots, which its successor may have taken: it was failed
+// over. The successor is the first to know.
 func wasReplacedBy(v cluster.View, old, successor cluster.NodeID) bool {
 	n, ok := v.Get(old)
-	return ok && (n.MasterID == successor || n.Flags.Has(cluster.FlagFailed) && n.Slots.Empty())
+	return ok && (n.MasterID == successor || n.Flags.Has(cluster.FlagFailed) && n.Slots.Empty() && mayReplace(v, n, successor))
+}
+
+// mayReplace reports whether a node may have taken a failed one's slots. Servers
+// since Redis 7.2 tell who is of one shard; on older ones nobody takes the place of
+// a node that never had slots, and whoever takes another's has a higher epoch.
+func mayReplace(v cluster.View, failed cluster.Node, successor cluster.NodeID) bool {
+	n, _ := v.Get(successor)
+	if a, b := failed.Aux["shard-id"], n.Aux["shard-id"]; a != "" && b != "" {
+		return a == b
+	}
+	return failed.Epoch > 0 && n.Epoch > failed.Epoch
 }
 
 // hasNoSlots reports whether somebody sees a node as a master without slots. Right after a

@@ -61,3 +61,42 @@ func TestMayOpenAfterFailover(t *testing.T) {
 		})
 	}
 }
+
+// TestWasReplacedBy: a dead node without slots may have been failed over, or never
+// have had any.
+func TestWasReplacedBy(t *testing.T) {
+	old, next := strings.Repeat("c", 40), strings.Repeat("b", 40)
+	for _, tt := range []struct {
+		name       string
+		flags      string
+		epoch      int // of the old one; the other's is 5
+		shard, her string
+		want       bool
+	}{
+		{"failed over, on servers without shards", "master,fail", 3, "", "", true},
+		{"never had slots", "master,fail", 0, "", "", false},
+		{"newer than its successor", "master,fail", 6, "", "", false},
+		{"one shard", "master,fail", 3, "s1", "s1", true},
+		{"two shards", "master,fail", 3, "s1", "s2", false},
+		{"alive", "master", 3, "", "", false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			aux := func(shard string) string {
+				if shard == "" {
+					return ""
+				}
+				return ",,shard-id=" + shard
+			}
+			text := strings.Repeat("a", 40) + " 10.0.0.1:7000@17000 myself,master - 0 0 1 connected 0-9\n" +
+				fmt.Sprintf("%s 10.0.0.2:7000@17000%s master - 0 0 5 connected 10-20\n", next, aux(tt.her)) +
+				fmt.Sprintf("%s 10.0.0.3:7000@17000%s %s - 0 0 %d connected\n", old, aux(tt.shard), tt.flags, tt.epoch)
+			v, err := cluster.ParseNodes(text)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := wasReplacedBy(v, cluster.NodeID(old), cluster.NodeID(next)); got != tt.want {
+				t.Errorf("got %v", got)
+			}
+		})
+	}
+}
