@@ -321,5 +321,13 @@ func (app *App) checkAfter(ctx context.Context, c change) (ui.Check, error) {
 	return ui.NewCheck(seeds[0].String(), s, found), nil
 }
 
-// unsettled reports whether there is a finding that time may mend.
-func unsettled(found []health.Finding) bool { return slices.ContainsFunc(found, health.MayPass) }
+// unsettled reports whether there is a finding that time may mend. A cluster that
+// is down because slots have no owner, or masters no majority, stays so.
+func unsettled(found []health.Finding) bool {
+	lasting := slices.ContainsFunc(found, func(f health.Finding) bool {
+		return f.Code == health.Uncovered || f.Code == health.QuorumLost
+	})
+	return slices.ContainsFunc(found, func(f health.Finding) bool {
+		return health.MayPass(f) && !(lasting && f.Code == health.ClusterDown)
+	})
+}
