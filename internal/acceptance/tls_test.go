@@ -63,6 +63,7 @@ func TestTLSIsVerified(t *testing.T) {
 		{append(own, "--cacert", ca.File, "--sni", "other.example"), "other.example", "--sni"},
 		{[]string{"info", seed, "--tls", "--cacert", ca.File, "--sni", "redis.example"}, seed, "--cert"},
 		{[]string{"info", seed}, seed, "--tls"},
+		{[]string{"create", seed, "--yes"}, seed, "--tls"},
 	} {
 		r := trib(t, tt.args...).exit(t, 7)
 		if !strings.Contains(r.err, tt.why) || !strings.Contains(r.err, "hint: ") || !strings.Contains(r.err, tt.hint) {

@@ -159,6 +159,8 @@ func explainBackup(err error) error {
 	switch {
 	case is[*backup.ChangedError](err):
 		return &hintError{&unfitError{[]string{err.Error()}}, "run the same command again when nobody moves slots"}
+	case is[*lock.UnsupportedError](err):
+		return err
 	case driver.HasCode(err, "NOPERM"):
 		return &hintError{err, "the user needs +sync and +replconf to receive data as a replica does"}
 	case is[*driver.TransportError](err) && !errors.Is(err, errInterrupted):

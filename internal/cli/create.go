@@ -3,6 +3,10 @@ package cli
 import (
 	"context"
 	"errors"
+	"io"
+	"slices"
+	"strings"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -162,8 +166,16 @@ func (app *App) observeNodes(ctx context.Context, a access, addrs []cluster.Addr
 			silent.refused = &driver.AuthError{Addr: m.Addr, Err: errors.New(m.Unreachable)}
 		}
 	}
-	if silent.reasons != nil {
-		return s, silent
+	switch {
+	case silent.reasons == nil:
+		return s, nil
+	case !a.encrypted && slices.ContainsFunc(silent.reasons, hungUp):
+		return s, &hintError{silent, hintTLS}
 	}
-	return s, nil
+	return s, silent
+}
+
+// hungUp reports whether a reason is that of a port for TLS, too.
+func hungUp(reason string) bool {
+	return strings.HasSuffix(reason, syscall.ECONNRESET.Error()) || strings.HasSuffix(reason, io.EOF.Error())
 }

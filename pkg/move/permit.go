@@ -152,22 +152,31 @@ func Denied(ctx context.Context, d driver.Dialer, name string, addr cluster.Addr
 	if err != nil {
 		return nil, err
 	}
-	var texts []string
-	for i, r := range replies {
-		// A refusal is a text, as a reply and not as an error.
-		if why, err := r.Text(); err == nil && why != "OK" {
-			texts = append(texts, denial(user, why, takes[i]))
-		}
-	}
-	return prefixed(addr, texts), nil
+	return prefixed(addr, denials(user, takes, replies)), nil
 }
 
-// denial words a refusal. The key that was asked for is none of the cluster's.
-func denial(user, why string, cmd driver.Command) string {
-	if strings.Contains(why, "access the") {
-		return fmt.Sprintf("user %s may %s, but not all keys (~*)", user, RuleName(cmd))
+// denials words what was refused. The keys that were asked for are none of the
+// cluster's.
+func denials(user string, takes []driver.Command, replies []driver.Reply) []string {
+	var never, someKeys []string
+	for i, r := range replies {
+		// A refusal is a text, as a reply and not as an error.
+		switch why, err := r.Text(); {
+		case err != nil, why == "OK":
+		case strings.Contains(why, "access the"):
+			someKeys = append(someKeys, RuleName(takes[i]))
+		default:
+			never = append(never, RuleName(takes[i]))
+		}
 	}
-	return fmt.Sprintf("user %s may not %s", user, RuleName(cmd))
+	var texts []string
+	if never != nil {
+		texts = append(texts, fmt.Sprintf("user %s may not %s", user, strings.Join(never, ", ")))
+	}
+	if someKeys != nil {
+		texts = append(texts, fmt.Sprintf("user %s may not reach all keys (~*) with %s", user, strings.Join(someKeys, ", ")))
+	}
+	return texts
 }
 
 // unknown are the commands that a server does not have. Whoever runs servers for
