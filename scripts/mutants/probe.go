@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -39,38 +40,63 @@ const (
 	stormsTried = 40
 )
 
-// measured are the tests of an earlier run. Its mutants are known by name: what
+// measured are the tests of earlier runs. Their mutants are known by name: what
 // has changed since does not make it worthless.
 type measured struct {
 	Names  []string // of the mutants, the first one is number 1
+	Tests  []string // that were measured
 	Probes []*probe
 }
 
-// explore finds out what each test costs and which mutants it comes to, or
-// remembers that.
+// explore finds out of tests that are new what they cost and which mutants they
+// come to, and remembers that of the others.
 func (w *work) explore(anew bool) ([]*probe, error) {
-	path := filepath.Join(w.dir, "probes.json")
 	var kept measured
-	if data, err := os.ReadFile(path); !anew && err == nil && json.Unmarshal(data, &kept) == nil {
-		return w.translated(kept), nil
+	if data, err := os.ReadFile(w.measurements()); !anew && err == nil && json.Unmarshal(data, &kept) == nil {
+		kept.Probes = w.translated(kept)
 	}
-	began := time.Now()
-	for _, pkg := range packages() {
-		found, err := w.probesOf(pkg)
-		if err != nil {
-			return nil, err
-		}
-		kept.Probes = append(kept.Probes, found...)
-	}
-	fmt.Printf("%d tests and points come to mutants; that took %s\n", len(kept.Probes), time.Since(began).Round(time.Second))
+	kept.Names = nil
 	for _, m := range w.mutants {
 		kept.Names = append(kept.Names, m.String())
 	}
-	data, err := json.Marshal(kept)
-	if err := errors.Join(err, os.WriteFile(path, data, 0o600)); err != nil {
-		return nil, err
+	for _, pkg := range packages() {
+		if err := w.exploreTests(&kept, pkg); err != nil {
+			return nil, err
+		}
 	}
-	return w.translated(kept), nil
+	return ranked(kept.Probes), nil
+}
+
+func (w *work) measurements() string { return filepath.Join(w.dir, "probes.json") }
+
+func (w *work) exploreTests(kept *measured, pkg string) error {
+	out, err := exec.Command(w.binary(pkg), "-test.list", ".").Output()
+	if err != nil {
+		return err
+	}
+	for _, name := range regexp.MustCompile(`(?m)^Test\S+`).FindAllString(string(out), -1) {
+		if slices.Contains(elsewhere(), name) || slices.Contains(kept.Tests, pkg+" "+name) {
+			continue
+		}
+		found, err := w.measure(pkg, name)
+		if err != nil {
+			return err
+		}
+		kept.Tests = append(kept.Tests, pkg+" "+name)
+		kept.Probes = append(kept.Probes, found...)
+		data, err := json.Marshal(kept)
+		if err := errors.Join(err, os.WriteFile(w.measurements(), data, 0o600)); err != nil {
+			return err
+		}
+		fmt.Printf("%s %s: %d parts come to mutants\n", pkg, name, len(found))
+	}
+	return nil
+}
+
+// elsewhere are tests that build for themselves, and those of other steps, which
+// would take long.
+func elsewhere() []string {
+	return []string{"TestGuardsMatter", "TestEveryFaultOfRites", "TestCreateLarge"}
 }
 
 // translated numbers mutants as they are numbered now. One that is new has the
@@ -93,7 +119,7 @@ func (w *work) translated(kept measured) []*probe {
 		}
 		p.Met = met
 	}
-	return ranked(kept.Probes)
+	return kept.Probes
 }
 
 func ranked(probes []*probe) []*probe {
@@ -101,49 +127,6 @@ func ranked(probes []*probe) []*probe {
 		p.rank = bits.Reverse16(uint16(i))
 	}
 	return probes
-}
-
-// probesOf runs a package's tests without a mutant. All of them must pass.
-func (w *work) probesOf(pkg string) ([]*probe, error) {
-	names, err := w.tests(pkg)
-	if err != nil {
-		return nil, err
-	}
-	var probes []*probe
-	for _, name := range names {
-		found, err := w.measure(pkg, name)
-		if err != nil {
-			return nil, err
-		}
-		probes = append(probes, found...)
-	}
-	return probes, nil
-}
-
-// tests are those of a package: of the explorations each part by itself.
-func (w *work) tests(pkg string) ([]string, error) {
-	args := []string{"-test.list", "."}
-	if pkg == "apply" {
-		args = []string{"-test.v", "-test.run", ".", "-test.skip", "^(TestGuardsMatter|TestStorms|TestEveryFault|TestEveryFaultAtomic)$"}
-	}
-	cmd := exec.Command(w.binary(pkg), args...)
-	cmd.Dir = filepath.Join("pkg", pkg)
-	out, err := cmd.Output()
-	if err != nil || pkg != "apply" {
-		return regexp.MustCompile(`(?m)^Test\S+`).FindAllString(string(out), -1), err
-	}
-	names := []string{"TestStorms"}
-	for _, match := range regexp.MustCompile(`(?m)^ *--- PASS: (\S+)`).FindAllSubmatch(out, -1) {
-		names = append(names, string(match[1]))
-	}
-	names = leaves(names)
-	for _, test := range []string{
-		"TestEveryFault/redis_7.0/", "TestEveryFault/redis_7.0_in_lanes/", "TestEveryFault/redis_7.0_strictly/", "TestEveryFault/valkey_9.1/",
-		"TestEveryFaultAtomic/valkey_9.1/", "TestEveryFaultAtomic/redis_8.4/",
-	} {
-		names = append(names, test+"tool", test+"node")
-	}
-	return names, nil
 }
 
 // leaves are the names of tests that have no parts.
@@ -165,43 +148,95 @@ func leaves(names []string) []string {
 	return out
 }
 
-// measure runs a test, or each point of one.
+// whole is what a test may cost that is not taken apart.
+const whole = time.Second
+
+// measure runs a test, and then each part of it where it is a long one.
 func (w *work) measure(pkg, name string) ([]*probe, error) {
-	var all []*probe
-	switch {
-	case name == "TestStorms":
-		for i := range stormsTried {
-			all = append(all, &probe{Package: pkg, Test: name, Args: []string{"-storms=1", "-seed=" + strconv.Itoa(1+i)}})
-		}
-	case strings.HasPrefix(name, "TestEveryFault"):
-		for at := 1; at < most; at += pointStep {
-			all = append(all, &probe{Package: pkg, Test: name, Args: []string{"-point=" + strconv.Itoa(at)}})
-		}
-	default:
-		all = []*probe{{Package: pkg, Test: name}}
+	switch name {
+	case "TestStorms":
+		return w.meetAll(storms())
+	case "TestEveryFault":
+		return w.explorePoints(pkg, name, "redis_7.0", "redis_7.0_in_lanes", "redis_7.0_strictly", "valkey_9.1")
+	case "TestEveryFaultAtomic":
+		return w.explorePoints(pkg, name, "valkey_9.1", "redis_8.4")
 	}
-	var reaching []*probe
+	p := &probe{Package: pkg, Test: name}
+	out, _, err := w.meet(p)
+	if err != nil || len(p.Met) == 0 {
+		return nil, err
+	}
+	if p.Cost < whole {
+		return []*probe{p}, nil
+	}
+	var parts []*probe
+	for _, part := range leaves(passed(out)) {
+		parts = append(parts, &probe{Package: pkg, Test: part})
+	}
+	return w.meetAll(parts)
+}
+
+// passed are the tests that a report names.
+func passed(report []byte) []string {
+	var names []string
+	for _, match := range regexp.MustCompile(`(?m)^ *--- PASS: (\S+)`).FindAllSubmatch(report, -1) {
+		names = append(names, string(match[1]))
+	}
+	return names
+}
+
+func storms() []*probe {
+	var all []*probe
+	for i := range stormsTried {
+		all = append(all, &probe{Package: "apply", Test: "TestStorms", Args: []string{"-storms=1", "-seed=" + strconv.Itoa(1+i)}})
+	}
+	return all
+}
+
+// explorePoints goes through the points of an exploration.
+func (w *work) explorePoints(pkg, name string, variants ...string) ([]*probe, error) {
+	var all []*probe
+	for _, variant := range variants {
+		for _, kind := range []string{"tool", "node"} {
+			for at := 1; at < most; at += pointStep {
+				p := &probe{Package: pkg, Test: name + "/" + variant + "/" + kind, Args: []string{"-point=" + strconv.Itoa(at)}}
+				_, there, err := w.meet(p)
+				if err != nil {
+					return nil, err
+				}
+				if !there {
+					break
+				}
+				all = append(all, p)
+			}
+		}
+	}
+	return all, nil
+}
+
+// meetAll leaves out what comes to no mutant.
+func (w *work) meetAll(all []*probe) ([]*probe, error) {
+	var met []*probe
 	for _, p := range all {
-		passed, err := w.meet(p)
-		if err != nil || !passed {
-			return reaching, err
+		if _, _, err := w.meet(p); err != nil {
+			return nil, err
 		}
 		if len(p.Met) > 0 {
-			reaching = append(reaching, p)
+			met = append(met, p)
 		}
 	}
-	return reaching, nil
+	return met, nil
 }
 
 // meet runs a test without a mutant. An exploration ends with the point that is
 // not there.
-func (w *work) meet(p *probe) (there bool, err error) {
+func (w *work) meet(p *probe) (out []byte, there bool, err error) {
 	met := filepath.Join(w.dir, "met")
 	os.Remove(met)
 	out, r := w.run(p, 0, 5*time.Minute, "TRIB_MUTANTS_MET="+met)
 	p.Cost = r.cost
 	if r.noticed {
-		return false, fmt.Errorf("%s fails without a mutant:\n%s", p, out)
+		return out, false, fmt.Errorf("%s fails without a mutant:\n%s", p, out)
 	}
 	data, _ := os.ReadFile(met)
 	p.Met = make(map[int]bool)
@@ -210,7 +245,7 @@ func (w *work) meet(p *probe) (there bool, err error) {
 			p.Met[n] = true
 		}
 	}
-	return !bytes.Contains(out, []byte("no such point")), nil
+	return out, !bytes.Contains(out, []byte("no such point")), nil
 }
 
 // result is how a test went.
