@@ -155,7 +155,7 @@ func (s *serverMove) attempt(ctx context.Context, slots cluster.SlotSet) error {
 	switch left := slots.Minus(s.dst.view.Self().Slots); {
 	case left.Empty():
 	case !left.Minus(before.Slots).Empty():
-		return fmt.Errorf("slots %s belong neither to %s nor to %s", left.Minus(before.Slots), s.src.addr, s.dst.addr)
+		return s.elsewhere(left.Minus(before.Slots))
 	case !s.dst.seen.master:
 		return fmt.Errorf("the target %s is not a master any more", s.dst.addr)
 	default:
@@ -167,6 +167,16 @@ func (s *serverMove) attempt(ctx context.Context, slots cluster.SlotSet) error {
 	}
 	// What has changed hands is looked at to the end, whatever ctx says.
 	return s.confirm(context.WithoutCancel(ctx), slots, before)
+}
+
+// elsewhere says who has slots that neither end has, by the source's view.
+func (s *serverMove) elsewhere(slots cluster.SlotSet) error {
+	if self := s.src.view.Self(); !self.IsMaster() {
+		if heir, ok := s.src.view.Get(self.MasterID); ok && slots.Minus(heir.Slots).Empty() {
+			return fmt.Errorf("the source %s is not a master any more: slots %s are with %s", s.src.addr, slots, heir.Addr)
+		}
+	}
+	return fmt.Errorf("slots %s belong neither to %s nor to %s", slots, s.src.addr, s.dst.addr)
 }
 
 func (s *serverMove) lookAtEnds(ctx context.Context) error {

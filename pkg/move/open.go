@@ -121,10 +121,14 @@ func (m *mover) freshSlots(ctx context.Context, slots []int) (fresh []int, err e
 }
 
 func (m *mover) importSlots(ctx context.Context, slots []int) error {
-	imports, err := m.rebind(slots)
+	moved, err := m.inherited(slots)
 	if err != nil {
 		return err
 	}
+	if err := m.sendAway(ctx, moved); err != nil {
+		return err
+	}
+	imports := m.dst.setSlots(moved, "NODE", string(m.src.id))
 	imports = append(imports, m.dst.setSlots(slots, "IMPORTING", string(m.src.id))...)
 	replies, err := m.dst.do(ctx, append(imports, driver.Cmd("CLUSTER", "NODES"))...)
 	if err != nil {
@@ -140,8 +144,6 @@ func (m *mover) importSlots(ctx context.Context, slots []int) error {
 // failed over, before any lane works: as long as one of them has no owner in its
 // view, it lets nobody in.
 func (m *mover) rebindAll(ctx context.Context, slots []int) error {
-	ctx, cancel := context.WithTimeout(ctx, m.dst.setWithin(2*len(slots)))
-	defer cancel()
 	if err := m.look(ctx); err != nil {
 		return err
 	}
@@ -152,7 +154,29 @@ func (m *mover) rebindAll(ctx context.Context, slots []int) error {
 	if len(stale) == 0 {
 		return nil
 	}
+	if err := m.mayOpen(stale); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, m.dst.setWithin(3*len(stale)))
+	defer cancel()
 	return m.importSlots(ctx, stale)
+}
+
+// sendAway makes a source that took over from another migrate what that one did,
+// before the target is told anything: it must not make anew what the target has of
+// the slots. And whoever finds them open at one end only, after a kill, finds this
+// end, which says where their keys went; keys that a target imports from nobody
+// would pass for strays.
+func (m *mover) sendAway(ctx context.Context, slots []int) error {
+	if len(slots) == 0 {
+		return nil
+	}
+	cmds := m.src.setSlots(slots, "MIGRATING", string(m.dst.id))
+	replies, err := m.src.do(ctx, cmds...)
+	if err != nil {
+		return err
+	}
+	return m.src.allOK(cmds, replies)
 }
 
 // bound reports whether the target's view has the source as the slot's owner. It
@@ -162,13 +186,12 @@ func (m *mover) bound(slot int) bool {
 	return ok && src.Slots.Has(slot)
 }
 
-// rebind tells a target that imports from a master which was failed over who
-// owns the slot now. An importing node ignores gossip about the slot, and
-// without an owner in its view MIGRATE ends in CLUSTERDOWN. Where the failed one
-// is not back yet, the target sees it as the owner still. What it imports from
-// anybody else is somebody else's work.
-func (m *mover) rebind(slots []int) ([]driver.Command, error) {
-	var moved []int
+// inherited are the slots that the target imports from a master which was failed
+// over, so that it has to be told who owns them now. An importing node ignores
+// gossip about the slot, and without an owner in its view MIGRATE ends in
+// CLUSTERDOWN. Where the failed one is not back yet, the target sees it as the
+// owner still. What it imports from anybody else is somebody else's work.
+func (m *mover) inherited(slots []int) (moved []int, err error) {
 	for _, slot := range slots {
 		from, ok := m.dst.view.Self().Importing[slot]
 		if !ok || from == m.src.id && m.bound(slot) {
@@ -188,7 +211,7 @@ func (m *mover) rebind(slots []int) ([]driver.Command, error) {
 		}
 		moved = append(moved, slot)
 	}
-	return m.dst.setSlots(moved, "NODE", string(m.src.id)), nil
+	return moved, nil
 }
 
 // checkOpen holds what both ends say of themselves against what they were told.

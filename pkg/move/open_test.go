@@ -50,7 +50,7 @@ func TestMayOpenAfterFailover(t *testing.T) {
 			}
 			err := m.mayOpen([]int{7})
 			if err == nil {
-				_, err = m.rebind([]int{7})
+				_, err = m.inherited([]int{7})
 			}
 			again := errors.Is(err, errLookAgain)
 			if again != tt.again || !again && (err != nil) != tt.refused {
