@@ -25,6 +25,7 @@ var (
 	toWeigh    = []string{"memory|usage", "type", "llen", "scard", "zcard", "hlen", "xlen"}
 	toMerge    = []string{"del", "get", "lrange", "smembers", "zrange", "hgetall"}
 	toRestore  = []string{"select", "restore-asking"}
+	toBringIn  = []string{"select", "restore"}
 
 	toBreakLock = []string{"client|kill"}
 	// Between servers of different versions, values are written by what they hold.
@@ -237,14 +238,15 @@ func ruled() []string {
 func (g grant) forCommand(command string) ui.ACL {
 	v := ui.ACL{Schema: ui.Schema, Command: "acl", For: command, Grant: g.view(), Cases: casesOf(command, g)}
 	switch {
-	case command == "import":
+	case !g.keys:
+	case slices.Contains(keyed, command):
+		v.Target = "~* " + rule(toBringIn)
+	default:
+		v.Target = "~* " + rule(toRestore)
+	}
+	if command == "import" {
 		source := grantAtSource().view()
 		v.Source = &source
-		v.Target = "~* +select +restore"
-	case g.keys && command != "restore":
-		v.Target = "~* " + rule(toRestore)
-	case g.keys:
-		v.Target = "~* +select +restore"
 	}
 	return v
 }
