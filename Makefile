@@ -3,7 +3,7 @@
 GO       ?= go
 SERVERS  := .servers
 GOFUMPT  := mvdan.cc/gofumpt@v0.12.0
-GORELEASER := github.com/goreleaser/goreleaser/v2@v2.17.0
+GORELEASER := github.com/goreleaser/goreleaser/v2@v2.15.0
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 FUZZTIME ?= 20s
 MINUTES  ?= 30
@@ -13,7 +13,7 @@ TIMES    ?= 3
 # Version and commit come from git, where it answers.
 STAMP    := $(shell git status >/dev/null 2>&1 && echo auto || echo false)
 
-.PHONY: build test chaos chaos-guards stock-compare prove race lint explore differential mutants bench demo fuzz servers capture docs cross release clean
+.PHONY: build test chaos chaos-sum chaos-guards stock-compare prove race lint explore differential mutants bench demo fuzz servers capture docs cross release clean
 
 build: ## bin/trib
 	CGO_ENABLED=0 $(GO) build -buildvcs=$(STAMP) -trimpath -ldflags '-s -w' -o bin/trib ./cmd/trib
@@ -30,9 +30,16 @@ prove: servers ## the long form: every kill point, longer fuzzing, the race dete
 	$(MAKE) race
 	$(MAKE) fuzz FUZZTIME=2m
 
-# What fails is kept in .chaos: logs, nodes.conf, data, journals, the story of the trial.
+# What fails is kept in .chaos: logs, nodes.conf, data, journals, the story of the
+# trial; and a line for every trial, so that several runs add up.
+CHAOS     = $(GO) test -timeout 0 -count=1 ./internal/chaos -run '^TestChaos$$' -v
+RESULTS   = $(CURDIR)/.chaos/results.jsonl
+
 chaos: servers ## MINUTES of faults by lot (SEED) on real servers (SERVER), with writers
-	$(GO) test -timeout 0 -count=1 ./internal/chaos -run '^TestChaos$$' -v -minutes=$(MINUTES) -seed=$(SEED) -servers=$(SERVER) -evidence=$(CURDIR)/.chaos
+	$(CHAOS) -minutes=$(MINUTES) -seed=$(SEED) -servers=$(SERVER) -evidence=$(CURDIR)/.chaos -results=$(RESULTS) -commit=$(shell git describe --always --dirty)
+
+chaos-sum: ## what all runs of make chaos add up to
+	$(CHAOS) -sum=$(RESULTS)
 
 chaos-guards: servers ## chaos must notice a mover without its guards
 	$(GO) test -timeout 30m -count=1 ./internal/chaos -run '^TestChaosGuards$$' -v -guards

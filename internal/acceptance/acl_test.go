@@ -2,6 +2,8 @@ package acceptance
 
 import (
 	"encoding/json"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -13,6 +15,24 @@ import (
 type permissions struct {
 	Permissions []string
 	Rule        string
+	More        string `json:"optional_rule"`
+	Source      struct {
+		Permissions []string
+		Rule        string
+	}
+	Cases []oneCase
+}
+
+type oneCase struct {
+	Case        string
+	Source      bool
+	Permissions []string
+	Rule        string
+}
+
+// in is what a case takes whose name has the text in it.
+func (p permissions) in(text string, source bool) oneCase {
+	return p.Cases[slices.IndexFunc(p.Cases, func(c oneCase) bool { return c.Source == source && strings.Contains(c.Case, text) })]
 }
 
 func ruleFor(t *testing.T, command string) permissions {
@@ -103,15 +123,24 @@ func lacking(t *testing.T, l *labtest.Lab, ops how, args []string) {
 		if !tried(args[0], name) {
 			continue
 		}
-		allow(t, l, strings.Replace(p.Rule+" ", "+"+name+" ", "", 1))
+		allow(t, l, without(p.Rule, name))
 		before := memory(t, l)
-		r := ops.run(t, args...)
-		said := strings.ToLower(r.out + r.err)
-		if !slices.Contains([]int{1, 3, 4, 7}, r.code) || !strings.Contains(said, name) && !strings.Contains(said, strings.ReplaceAll(name, "|", " ")) {
-			t.Errorf("without +%s: %v", name, r)
-		}
+		ops.run(t, args...).refuses(t, name)
 		untouched(t, l, before)
 	}
+}
+
+func without(rule, name string) string { return strings.Replace(rule+" ", "+"+name+" ", "", 1) }
+
+// refuses holds that a run has named what it may not do, and says that it has done
+// nothing.
+func (r result) refuses(t *testing.T, name string) {
+	t.Helper()
+	said := strings.ToLower(r.out + r.err)
+	if !slices.Contains([]int{1, 3, 4, 7}, r.code) || !strings.Contains(said, name) && !strings.Contains(said, strings.ReplaceAll(name, "|", " ")) {
+		t.Errorf("without +%s: %v", name, r)
+	}
+	secretive(t, r)
 }
 
 // tried leaves out what other commands are tried with, and the question itself:
@@ -132,8 +161,104 @@ func tried(command, name string) bool {
 		return false
 	case command == "check":
 		return slices.Contains(common, name)
-	case command == "reshard":
+	case command == "reshard", slices.Contains([]string{"import", "backup", "restore"}, command):
 		return !slices.Contains(common, name)
 	}
 	return slices.Contains(own[command], name) || command == "add-node" && slices.Contains(shared, name)
+}
+
+// TestLeastPrivilegeAtomic lets servers move slots by themselves for a user who may
+// do what trib acl prints for that; and takes each permission away in turn.
+func TestLeastPrivilegeAtomic(t *testing.T) {
+	t.Parallel()
+	l := labtest.Start(t, labtest.Options{Server: "valkey-9.1", Nodes: 3})
+	labtest.Form(t, l, 3, 0)
+	h := bury(t, l)
+	before := look(t, l)
+	m := before.masters()
+	ops := how{env: []string{"TRIB_USER=ops", "TRIB_PASSWORD=" + canary}}
+	p := ruleFor(t, "reshard")
+	own := p.in("Valkey 9.0", false)
+	args := between(m[0], m[1], 30, "--method", "atomic")
+	for _, name := range own.Permissions {
+		allow(t, l, without(p.Rule+" "+own.Rule, name))
+		was := memory(t, l)
+		r := ops.run(t, args...)
+		if name == "command|info" { // then trib does not see that they can
+			r.exit(t, 4).complains(t, "no atomic move")
+			continue
+		}
+		r.exit(t, 4).refuses(t, name)
+		untouched(t, l, was)
+	}
+	allow(t, l, p.Rule+" "+own.Rule)
+	ops.run(t, args...).done(t, "^Method: atomic", `^\[OK\] Moved 30 slots`)
+	soonWhole(t, l).exactly(t, before, m[0].self.slots[:30], m[1].Addr())
+	// Without the case's rule the other way is taken.
+	allow(t, l, p.Rule)
+	ops.run(t, between(m[1], m[0], 30)...).done(t, `^\[OK\] Moved 30 slots`)
+	h.intact(t)
+}
+
+// TestLeastPrivilegeOfKeys brings keys in and out as users who may do what trib acl
+// prints, and nothing else; and takes each permission away in turn, on either side.
+func TestLeastPrivilegeOfKeys(t *testing.T) {
+	for _, name := range []string{"redis-7.0", "valkey-9.1"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c := labtest.Form(t, labtest.Start(t, labtest.Options{Server: name, Nodes: 3}), 3, 0)
+			a := foreign(t, labtest.Options{Server: name})
+			items := append(a.fill(t, 0, 40), a.fill(t, 5, 10)...)
+			secret := filepath.Join(t.TempDir(), "source")
+			if err := os.WriteFile(secret, []byte(canary+"\n"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			ops := how{env: []string{"TRIB_USER=ops", "TRIB_PASSWORD=" + canary, "PATH=" + os.Getenv("PATH")}}
+			seed, dir := c.Masters[0].Addr(), filepath.Join(t.TempDir(), "backup")
+			take := []string{"import", seed, "--from", a.node.Addr(), "--from-user", "ops", "--from-password-file", secret, "--yes"}
+
+			p := ruleFor(t, "import")
+			if name != "redis-7.0" { // which does not know what the rules name
+				p.Rule += " " + p.in("fields of hashes expire", false).Rule
+				p.Source.Rule += " " + p.in("fields of hashes expire", true).Rule
+			}
+			allow(t, c.Lab, p.Rule)
+			toMove := p.in("--move", true)
+			moving := p.Source.Rule + " " + toMove.Rule
+			for _, name := range append(p.Source.Permissions, toMove.Permissions...) {
+				if strings.HasPrefix(name, "acl|") {
+					continue
+				}
+				allow(t, a.Lab, without(moving, name))
+				before := memory(t, c.Lab)
+				ops.run(t, append(take, "--move")...).refuses(t, name)
+				untouched(t, c.Lab, before)
+			}
+			allow(t, a.Lab, p.Source.Rule)
+			lacking(t, c.Lab, ops, take)
+			allow(t, c.Lab, p.Rule)
+			secretive(t, ops.run(t, append(take, "--match", "*:1")...).done(t, "Copied 2 keys"))
+			allow(t, a.Lab, p.Source.Rule+" +migrate")
+			secretive(t, ops.run(t, append(take, "--verify")...).done(t, "Copied 48 keys .* 2 skipped"))
+			allow(t, a.Lab, moving)
+			secretive(t, ops.run(t, append(take[:len(take):len(take)], "--move")...).done(t, "50 keys deleted at the source"))
+			arrived(t, c, items).intact(t)
+
+			keep := []string{"backup", seed, dir}
+			lacking(t, c.Lab, ops, keep)
+			if _, err := os.Stat(dir); err == nil {
+				t.Error("a backup that was refused left something")
+			}
+			allow(t, c.Lab, ruleFor(t, "backup").Rule)
+			secretive(t, ops.run(t, keep...).done(t))
+			for _, m := range c.Masters {
+				c.Do(t, m.Node, "FLUSHALL")
+			}
+			back := []string{"restore", dir, seed, "--yes", "--server", c.Masters[0].Server().Path}
+			lacking(t, c.Lab, ops, back)
+			allow(t, c.Lab, ruleFor(t, "restore").Rule)
+			secretive(t, ops.run(t, back...).done(t))
+			arrived(t, c, items).intact(t)
+		})
+	}
 }

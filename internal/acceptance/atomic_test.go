@@ -3,10 +3,14 @@ package acceptance
 import (
 	"fmt"
 	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/trib-dev/trib/internal/lab"
 	"github.com/trib-dev/trib/internal/lab/labtest"
 )
 
@@ -117,6 +121,92 @@ func TestAtomicSourceKilled(t *testing.T) {
 	}
 }
 
+// recovered waits until the nodes see that a cluster works of which one is dead.
+func (h *held) recovered(t *testing.T, dead *lab.Node) {
+	t.Helper()
+	labtest.Await(t, 20*time.Second, "a replica is promoted", func() error {
+		for _, n := range h.Nodes() {
+			if n == dead {
+				continue
+			}
+			if info := h.Text(t, n, "CLUSTER", "INFO"); !strings.Contains(info, "cluster_state:ok") {
+				return fmt.Errorf("%s: %s", n.Addr(), info)
+			}
+		}
+		return nil
+	})
+	h.treasure.client = h.Client() // the other one has a connection to the dead
+	t.Cleanup(h.treasure.client.Close)
+}
+
+// owner has a slot, by what all but one see.
+func (h *held) owner(t *testing.T, slot int, dead *lab.Node) server {
+	t.Helper()
+	p := look(t, h.Lab, dead)
+	return p.at(p.owners()[slot])
+}
+
+// TestAtomicTargetKilled: the target dies in the middle, under writes. The slots are
+// where they were, with every write, and the target's heir gets them next.
+func TestAtomicTargetKilled(t *testing.T) {
+	t.Parallel()
+	h := hold(t, 3)
+	c := count(t, h.Lab, 100)
+	r := h.move(t, 100)
+	must(t, h.to.Kill())
+	r.wait(t).exit(t, 5).complains(t, "^trib: stopped with .*"+h.to.Addr()+": connect: connection refused", "^hint: trib resume "+h.from.Addr())
+	h.recovered(t, h.to.Node)
+	seed, heir := h.from.Addr(), h.owner(t, h.to.self.slots[0], h.to.Node)
+	if got := ownSlots(t, h.Lab, h.from.Node); !slices.Equal(got, h.from.self.slots) {
+		t.Errorf("the source has %d slots, and had %d", len(got), len(h.from.self.slots))
+	}
+	trib(t, "status", seed).done(t, "moving slots 0-99 from "+seed+".* came to nothing .failed: ", "No slot is open")
+	trib(t, "resume", seed, "--yes").done(t, "nothing to resume")
+	trib(t, "fix", seed, "--yes").done(t, "nothing to fix")
+	trib(t, between(h.from, heir, 100, "--method", "atomic")...).done(t, "^Method: atomic", `^\[OK\] Moved 100 slots`)
+	c.rest()
+	c.right(t)
+	h.treasure.intact(t)
+}
+
+// TestAtomicFailover: the source is failed over in the middle, under writes, with
+// trib at work and with trib killed before. Nothing has moved, and nothing is left.
+func TestAtomicFailover(t *testing.T) {
+	for _, killed := range []bool{false, true} {
+		t.Run(fmt.Sprint("trib killed ", killed), func(t *testing.T) {
+			t.Parallel()
+			h := hold(t, 3)
+			c := count(t, h.Lab, 100)
+			r := h.move(t, 100)
+			if killed {
+				r.signal(t, os.Kill)
+				r.wait(t)
+			}
+			heir := h.Replicas[slices.IndexFunc(h.Masters, func(m *labtest.Member) bool { return m.ID == h.from.self.id })]
+			h.Do(t, heir.Node, "CLUSTER", "FAILOVER")
+			if !killed {
+				r.wait(t).exit(t, 5).complains(t, "^trib: stopped with .*"+h.from.Addr()+" is not a master any more: slots 0-99 are with "+heir.Addr(), "^hint: trib resume")
+			}
+			labtest.Await(t, 20*time.Second, "the replica is the master", func() error {
+				if got := look(t, h.Lab).owners()[0]; got != heir.Addr() {
+					return fmt.Errorf("slot 0 is with %s", got)
+				}
+				return nil
+			})
+			soonWhole(t, h.Lab)
+			unlocked(t, h.Lab)
+			trib(t, "status", h.to.Addr()).done(t, "No slot is open")
+			trib(t, "resume", h.to.Addr(), "--yes").done(t, "nothing to resume")
+			trib(t, "fix", h.to.Addr(), "--yes").done(t, "nothing to fix")
+			trib(t, "check", h.to.Addr()).done(t)
+			trib(t, between(h.owner(t, 0, nil), h.to, 100, "--method", "atomic")...).done(t, "^Method: atomic", `^\[OK\] Moved 100 slots`)
+			c.rest()
+			c.right(t)
+			h.treasure.intact(t)
+		})
+	}
+}
+
 // TestAtomicFull: a target without room says so, and nothing is lost or moved.
 func TestAtomicFull(t *testing.T) {
 	t.Parallel()
@@ -210,4 +300,43 @@ func TestAtomicUnderWrites(t *testing.T) {
 			t.Errorf("replica %s has %d keys", r.Addr(), got)
 		}
 	}
+}
+
+// forbidding is a module that does not say that it can stand slots which come and
+// go by themselves. It needs nothing of the server's headers.
+const forbidding = `
+int ValkeyModule_OnLoad(void *ctx, void **argv, int argc) {
+	int (*find)(const char *, void *) = (int (*)(const char *, void *))*(void **)ctx;
+	int (*name)(void *, const char *, int, int);
+	if (find("ValkeyModule_SetModuleAttribs", &name) != 0) return 1;
+	name(ctx, "stubborn", 1, 1);
+	return 0;
+}
+`
+
+// TestAtomicModule: a module that forbids it is found before anything is begun, at
+// either end.
+func TestAtomicModule(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	source, module := filepath.Join(dir, "stubborn.c"), filepath.Join(dir, "stubborn.so")
+	if err := os.WriteFile(source, []byte(forbidding), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := exec.Command("cc", "-shared", "-fPIC", "-o", module, source).CombinedOutput(); err != nil {
+		t.Skipf("no compiler for a module here: %v: %s", err, out)
+	}
+	c := labtest.Form(t, labtest.Start(t, labtest.Options{Server: "valkey-9.1", Nodes: 3, Config: []string{"enable-module-command yes"}}), 3, 0)
+	h := bury(t, c.Lab)
+	m := look(t, c.Lab).masters()
+	trib(t, between(m[0], m[1], 5, "--method", "atomic")...).done(t, "^Method: atomic")
+	c.Do(t, m[0].Node, "MODULE", "LOAD", module)
+	for _, ends := range [][2]server{{m[0], m[1]}, {m[1], m[0]}} {
+		before := memory(t, c.Lab)
+		trib(t, between(ends[0], ends[1], 5, "--method", "atomic")...).exit(t, 4).
+			complains(t, m[0].Addr()+" has loaded what forbids it: module stubborn", "^hint: --method auto")
+		untouched(t, c.Lab, before)
+		trib(t, between(ends[0], ends[1], 5)...).done(t, "^Method: classic, since .*module stubborn", `^\[OK\] Moved 5 slots`)
+	}
+	h.intact(t)
 }

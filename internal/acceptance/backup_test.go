@@ -155,7 +155,9 @@ func TestBackupFails(t *testing.T) {
 	for _, m := range c.Masters {
 		c.Do(t, m.Node, "ACL", "SETUSER", "bob", "on", ">"+canary, "~*", "+@all", "-sync", "-psync")
 	}
-	secretive(t, h.run(t, args("denied", "--user", "bob")...).exit(t, 1).complains(t, c.Masters[0].Addr()+"|"+c.Masters[1].Addr()+"|"+c.Masters[2].Addr(), "NOPERM", "^hint: the user needs"))
+	secretive(t, h.run(t, args("denied", "--user", "bob")...).exit(t, 4).complains(t, c.Masters[0].Addr()+": user bob may not sync", c.Masters[2].Addr()+": user bob may not sync"))
+	secretive(t, h.run(t, args("denied", "--user", "bob", "--override", "permissions")...).exit(t, 1).
+		complains(t, c.Masters[0].Addr()+"|"+c.Masters[1].Addr()+"|"+c.Masters[2].Addr(), "NOPERM", "^hint: the user needs"))
 
 	// begun starts a backup of which every node has sent something.
 	begun := func(name string) *run {

@@ -87,3 +87,53 @@ func TestHostnames(t *testing.T) {
 		}
 	}
 }
+
+// TestPublishedPorts: nodes announce ports that others forward to theirs, as those
+// of containers do. Nothing has to be said about it.
+func TestPublishedPorts(t *testing.T) {
+	for _, name := range []string{"redis-7.0", "valkey-9.1"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			l := labtest.Start(t, labtest.Options{Server: name, Nodes: 4})
+			var addrs []string
+			for _, n := range l.Nodes() {
+				gate, err := net.Listen("tcp", "127.0.0.1:0")
+				if err != nil {
+					t.Fatal(err)
+				}
+				t.Cleanup(func() { gate.Close() })
+				go keepGate(gate, n.Addr())
+				_, port, _ := net.SplitHostPort(gate.Addr().String())
+				l.Do(t, n, "CONFIG", "SET", "cluster-announce-ip", "127.0.0.1", "cluster-announce-port", port,
+					"cluster-announce-bus-port", fmt.Sprint(n.Port()+10000))
+				addrs = append(addrs, gate.Addr().String())
+			}
+			trib(t, append([]string{"create", "--yes"}, addrs[:3]...)...).done(t, `^\[OK\] All 16384 slots covered`)
+			trib(t, "reshard", addrs[0], "--from", addrs[1], "--to", addrs[2], "--slots", "50", "--yes").done(t, `^\[OK\] Moved 50 slots`)
+			trib(t, "add-node", addrs[3], addrs[0], "--yes").done(t)
+			trib(t, "rebalance", addrs[0], "--use-empty-masters", "--max-slots", "60", "--yes").done(t, `^\[OK\] Moved 60 slots`)
+			trib(t, "check", addrs[3]).done(t, addrs[1])
+		})
+	}
+}
+
+// TestStringsOfServers: what keys are called and hold does nothing to a terminal.
+func TestStringsOfServers(t *testing.T) {
+	t.Parallel()
+	c := labtest.Form(t, labtest.Start(t, labtest.Options{Nodes: 1}), 1, 0)
+	a := foreign(t, labtest.Options{})
+	seed := c.Masters[0].Addr()
+	const wild = "\x1b]0;title\x07\x1b[2J\r\n[OK] all is well\u202e\x9b1m"
+	a.do(t, 0, "SET", wild, "here")
+	c.Do(t, c.Masters[0].Node, "SET", wild, "there")
+	c.Do(t, c.Masters[0].Node, "SET", "k", wild)
+	for _, r := range []result{
+		trib(t, "import", seed, "--from", a.node.Addr(), "--yes").exit(t, 6).prints(t, "1 existing", `title`),
+		trib(t, "call", seed, "get", "k").exit(t, 0).prints(t, "title"),
+		trib(t, "call", seed, "--", "eval", "return redis.error_reply(ARGV[1])", "0", wild).exit(t, 1).prints(t, "title"),
+	} {
+		if strings.ContainsAny(r.out+r.err, "\x1b\x07\r\u202e\x9b") || strings.Contains(r.out+r.err, "\n[OK] all is well") {
+			t.Errorf("%q", r.out+r.err)
+		}
+	}
+}

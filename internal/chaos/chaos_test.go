@@ -8,7 +8,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"text/tabwriter"
 	"time"
 
 	"github.com/trib-dev/trib/internal/lab/labtest"
@@ -27,7 +26,11 @@ var (
 // in the middle of a slot: to trib, to a node, to a reply. Then one command must
 // bring the cluster back, with every acknowledged write.
 func TestChaos(t *testing.T) {
-	if *minutes == 0 {
+	switch {
+	case *sum != "":
+		printSums(t, *sum)
+		return
+	case *minutes == 0:
 		short(t)
 		return
 	}
@@ -41,6 +44,9 @@ func TestChaos(t *testing.T) {
 			}
 			n.tell(t)
 		})
+	}
+	if *ledger != "" {
+		printSums(t, *ledger)
 	}
 }
 
@@ -62,34 +68,19 @@ type nemesis struct {
 	rig      *rig
 	lots     *rand.Rand
 	deck     []fault
-	number   int
 	failures int
-	tallies  map[string]*tally
-	order    []string
-}
-
-// tally is what became of the trials with one fault.
-type tally struct {
-	trials, hits, failovers, kills, failed int
-	counted, frail                         int64
-	lost, revived                          int
-	took                                   time.Duration
+	results  []result
 }
 
 func newNemesis(t *testing.T, server string) *nemesis {
-	n := &nemesis{server: server, rig: newRig(t, server), lots: rand.New(rand.NewPCG(*seed, 0)), tallies: make(map[string]*tally)}
-	for _, f := range faults() {
-		n.order = append(n.order, f.name)
-		n.tallies[f.name] = new(tally)
-	}
-	return n
+	return &nemesis{server: server, rig: newRig(t, server), lots: rand.New(rand.NewPCG(*seed, 0))}
 }
 
 // next draws a fault without putting it back.
 func (n *nemesis) next(t *testing.T) {
 	for len(n.deck) == 0 {
 		for _, f := range faults() {
-			if strings.Contains(f.name, *only) {
+			if strings.Contains(f.name, *only) && (!f.atomic || atomicServer(n.server)) {
 				n.deck = append(n.deck, f)
 			}
 		}
@@ -102,8 +93,7 @@ func (n *nemesis) next(t *testing.T) {
 
 func (n *nemesis) trial(t *testing.T, f fault) {
 	t.Helper()
-	n.number++
-	tr := draw(n.number, f, n.lots)
+	tr := draw(len(n.results)+1, f, n.lots)
 	if err := n.rig.fresh(filepath.Join(n.rig.c.Dir(), "..", "trial")); err != nil {
 		t.Fatal(err)
 	}
@@ -111,7 +101,9 @@ func (n *nemesis) trial(t *testing.T, f fault) {
 	if err != nil {
 		o.blame(0, "not judged: %v", err)
 	}
-	n.tallies[f.name].add(f, o)
+	kept := resultOf(n, tr, o)
+	kept.note(t)
+	n.results = append(n.results, kept)
 	t.Logf("%s: exit %d, %d writes, %v", tr, o.exit, o.counted, o.took.Round(10*time.Millisecond))
 	if o.problems == nil {
 		return
@@ -122,28 +114,6 @@ func (n *nemesis) trial(t *testing.T, f fault) {
 	if n.failures < *most {
 		n.rig.c.Close()
 		n.rig = newRig(t, n.server)
-	}
-}
-
-func (s *tally) add(f fault, o outcome) {
-	s.trials++
-	s.took += o.took
-	s.lost += o.lost
-	s.revived += o.revived
-	if o.problems != nil {
-		s.failed++
-	}
-	if !o.hit {
-		return
-	}
-	s.hits++
-	s.counted += o.counted
-	s.frail += o.frail
-	if f.failover {
-		s.failovers++
-	}
-	if f.byKill {
-		s.kills++
 	}
 }
 
@@ -167,25 +137,6 @@ func (n *nemesis) keep(t *testing.T, tr *trial, o outcome) string {
 
 // tell prints the table of all trials.
 func (n *nemesis) tell(t *testing.T) {
-	var sum tally
-	var b strings.Builder
-	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', tabwriter.AlignRight)
-	line := func(name string, s *tally) {
-		fmt.Fprintf(w, "%s\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%.1f s\t\n",
-			name, s.trials, s.hits, s.failovers, s.kills, s.counted, s.lost, s.revived, s.frail, s.failed, s.took.Seconds()/float64(max(1, s.trials)))
-	}
-	fmt.Fprintln(w, "fault\ttrials\tcounted\tfailovers\tby kill\twrites\tlost\trevived\tunreplicated\tfailed\teach\t")
-	for _, name := range n.order {
-		s := n.tallies[name]
-		if s.trials == 0 {
-			continue
-		}
-		line(name, s)
-		sum.trials, sum.hits, sum.failovers, sum.kills = sum.trials+s.trials, sum.hits+s.hits, sum.failovers+s.failovers, sum.kills+s.kills
-		sum.counted, sum.frail, sum.lost, sum.revived = sum.counted+s.counted, sum.frail+s.frail, sum.lost+s.lost, sum.revived+s.revived
-		sum.failed, sum.took = sum.failed+s.failed, sum.took+s.took
-	}
-	line("all", &sum)
-	w.Flush()
-	t.Logf("%s, seed %d: %d acknowledged writes lost of %d\n%s", n.rig.c.Nodes()[0].Server().Version, *seed, sum.lost, sum.counted, b.String())
+	all := tallyOf(n.results, func(result) bool { return true })
+	t.Logf("%s, seed %d: %d acknowledged writes lost of %d\n%s", n.rig.c.Nodes()[0].Server().Version, *seed, all.lost, all.writes, table(n.results))
 }

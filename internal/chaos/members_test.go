@@ -25,7 +25,7 @@ const (
 func TestKillMembers(t *testing.T) {
 	servers := []string{labtest.Default}
 	if *every == 1 {
-		servers = append(servers, "valkey-9.1") // passes on whom it has forgotten
+		servers = append(servers, "valkey-8.1", "valkey-9.1") // these pass on whom they have forgotten
 	}
 	for _, name := range servers {
 		t.Run(name, func(t *testing.T) { killMembers(t, name) })

@@ -41,6 +41,9 @@ type record struct {
 	// What a key was set to last; more than one state where an outcome is unknown.
 	// Then nobody writes to it any more: what was sent may still happen.
 	states []state
+
+	// What either side had where somebody had to decide between two values.
+	either map[string]bool
 }
 
 // state is what a key that is set and deleted may be found to be.
@@ -211,11 +214,15 @@ func (m *model) verify() verdict {
 }
 
 func (r *record) read() []string {
-	return map[kind][]string{
-		list:   {"LRANGE", r.key, "0", "-1"},
-		hash:   {"HKEYS", r.key},
-		stream: {"XRANGE", r.key, "-", "+"},
-	}[r.kind]
+	switch r.kind {
+	case list:
+		return []string{"LRANGE", r.key, "0", "-1"}
+	case hash:
+		return []string{"HKEYS", r.key}
+	case stream:
+		return []string{"XRANGE", r.key, "-", "+"}
+	}
+	return []string{"GET", r.key}
 }
 
 // items are the values in a reply: elements, fields, or the ids of entries.
@@ -235,28 +242,37 @@ func items(reply any) []string {
 // compare holds what a key has against what was acknowledged, in order; values
 // whose fate is unknown may stand anywhere.
 func (r *record) compare(got []string, v *verdict) {
-	want := slices.Clone(r.acked)
-	if r.kind == hash {
-		slices.Sort(want)
-		slices.Sort(got)
-	}
+	has := make(map[string]bool)
+	var known []string
 	for _, value := range got {
-		switch {
-		case len(want) > 0 && value == want[0]:
-			want = want[1:]
-		case r.unknown[value]:
-		default:
-			v.blame(0, "%s has %s out of order, twice, or though it was refused", r.key, value)
+		has[value] = true
+		if !r.unknown[value] {
+			known = append(known, value)
 		}
 	}
-	if len(want) > 0 {
-		v.blame(len(want), "%s lost %d of %d: %.200q", r.key, len(want), len(r.acked), want)
+	var want, lost []string
+	for _, value := range r.acked {
+		if has[value] {
+			want = append(want, value)
+		} else {
+			lost = append(lost, value)
+		}
+	}
+	if len(lost) > 0 {
+		v.blame(len(lost), "%s lost %d of %d: %.200q", r.key, len(lost), len(r.acked), lost)
+	}
+	if r.kind == hash {
+		slices.Sort(want)
+		slices.Sort(known)
+	}
+	if !slices.Equal(want, known) {
+		v.blame(0, "%s has values out of order, twice, or though they were refused: %.200q, want %.200q", r.key, known, want)
 	}
 }
 
 // settled holds a key that is set and deleted against the states it may be in.
 func (r *record) settled(client *labtest.Client, v *verdict) {
-	got := client.Do(context.Background(), r.key, "GET", r.key)
+	got := client.Do(context.Background(), r.key, r.read()...)
 	left := client.Do(context.Background(), r.key, "PTTL", r.key)
 	if got.Outcome != labtest.Acknowledged || left.Outcome != labtest.Acknowledged {
 		v.blame(1, "%s cannot be read: %v, %v", r.key, got.Err, left.Err)
@@ -265,6 +281,9 @@ func (r *record) settled(client *labtest.Client, v *verdict) {
 	value, _ := got.Reply.(string)
 	ttl, _ := left.Reply.(int64)
 	now := time.Now()
+	if r.either[value] {
+		return
+	}
 	if !slices.ContainsFunc(r.states, func(s state) bool { return s.admits(value, ttl, now) }) {
 		lost := 1
 		if len(r.states) == 1 && r.states[0].value == "" {

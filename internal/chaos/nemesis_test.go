@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -24,6 +25,7 @@ type fault struct {
 	byKill   bool // because its master was killed
 	ends     bool // for trib itself
 	splits   bool // keys may come to have two values, of which trib must choose none
+	atomic   bool // the servers move the slots by themselves
 	strike   func(*rig, *trial) (mend func() error, err error)
 }
 
@@ -42,16 +44,60 @@ func faults() []fault {
 		{name: "source killed, clients go on", failover: true, byKill: true, splits: true, strike: killNode(source)},
 	}
 	for _, s := range []side{source, target} {
-		all = append(all,
-			fault{name: s.String() + " killed", failover: true, byKill: true, strike: killNode(s)},
-			fault{name: s.String() + " killed, then trib", failover: true, byKill: true, ends: true, strike: both(killNode(s), killTrib)},
-			fault{name: s.String() + " failed over", failover: true, strike: failOver(s)},
-			fault{name: s.String() + " paused for long", failover: true, strike: pauseLong(s)},
-			fault{name: s.String() + " killed and restarted", strike: restartNode(s)},
-			fault{name: s.String() + " paused", strike: pauseNode(s)},
-		)
+		all = append(all, ofNodes(s)...)
+		all = append(all, fault{name: s.String() + " paused", strike: pauseNode(s)})
+	}
+	return append(all, ofJobs()...)
+}
+
+// ofNodes are what may happen to one end of a move.
+func ofNodes(s side) []fault {
+	return []fault{
+		{name: s.String() + " killed", failover: true, byKill: true, strike: killNode(s)},
+		{name: s.String() + " killed, then trib", failover: true, byKill: true, ends: true, strike: both(killNode(s), killTrib)},
+		{name: s.String() + " failed over", failover: true, strike: failOver(s)},
+		{name: s.String() + " paused for long", failover: true, strike: pauseLong(s)},
+		{name: s.String() + " killed and restarted", strike: restartNode(s)},
+	}
+}
+
+// ofJobs are what may happen while servers move slots by themselves.
+func ofJobs() []fault {
+	all := []fault{
+		{name: "trib killed", ends: true, strike: killTrib},
+		{name: "trib interrupted", ends: true, strike: interruptTrib},
+		{name: "second trib", strike: secondTrib},
+		{name: "target out of memory", strike: fillMemory},
+	}
+	all = slices.Concat(all, ofNodes(source), ofNodes(target))
+	for i := range all {
+		all[i].name, all[i].atomic = atomicMark+all[i].name, true
 	}
 	return all
+}
+
+// atomicMark begins the names of faults that hit a job of the servers.
+const atomicMark = "job: "
+
+// atomicServer reports whether a server of the matrix moves slots by itself.
+func atomicServer(name string) bool { return name == "valkey-9.1" }
+
+// mayConflict reports whether keys may be found with two values that differ. A
+// source that is killed or stopped in a MIGRATE has not passed on that it has
+// deleted the keys, or copies them when it goes on; clients write to its
+// successor meanwhile.
+func (f fault) mayConflict() bool {
+	return f.splits || f.failover && !f.atomic && f.victim() == source.String()
+}
+
+// victim is the node that is hit, if one is.
+func (f fault) victim() string {
+	for _, s := range []side{source, target} {
+		if strings.HasPrefix(strings.TrimPrefix(f.name, atomicMark), s.String()) {
+			return s.String()
+		}
+	}
+	return ""
 }
 
 // side is an end of a move.
@@ -70,7 +116,9 @@ type trial struct {
 	fault  fault
 	at     int // MIGRATE at which it happens
 	phase  chaos.Phase
+	stage  string        // of a job: the word of the source that it stops at
 	repair string        // the command that brings the cluster back
+	again  *chaos.Fuse   // ends the first repair; nil where it may work to its end
 	dwell  time.Duration // how long clients write to the open slots before it
 	slots  []int
 
@@ -82,7 +130,15 @@ type trial struct {
 }
 
 func (tr *trial) String() string {
-	return fmt.Sprintf("trial %d: %s at MIGRATE %d (%s), then %s; slots %v", tr.number, tr.fault.name, tr.at, tr.phase, tr.repair, tr.slots)
+	at := fmt.Sprintf("MIGRATE %d (%s)", tr.at, tr.phase)
+	if tr.fault.atomic {
+		at = tr.stage
+	}
+	again := ""
+	if tr.again != nil {
+		again = fmt.Sprintf(" killed at %d (%s) and again", tr.again.At, tr.again.Phase)
+	}
+	return fmt.Sprintf("trial %d: %s at %s, then %s%s; slots %v", tr.number, tr.fault.name, at, tr.repair, again, tr.slots)
 }
 
 const (
@@ -94,14 +150,19 @@ const (
 
 // draw decides by lot what a trial is like.
 func draw(number int, f fault, lots *rand.Rand) *trial {
-	return &trial{
+	tr := &trial{
 		number: number, fault: f,
 		at:     2 + lots.IntN(10),
 		phase:  chaos.Phases()[lots.IntN(3)],
+		stage:  []string{"ESTABLISH", "SNAPSHOT-EOF", "PAUSED"}[lots.IntN(3)],
 		repair: []string{"resume", "fix"}[lots.IntN(2)],
 		dwell:  time.Duration(150+lots.IntN(200)) * time.Millisecond,
 		slots:  []int{lots.IntN(slotsInTrial)},
 	}
+	if lots.IntN(3) == 0 {
+		tr.again = &chaos.Fuse{At: 1 + lots.IntN(12), Phase: chaos.Phases()[lots.IntN(3)]}
+	}
+	return tr
 }
 
 // outcome is how a trial went.
@@ -110,7 +171,10 @@ type outcome struct {
 	counted int64 // acknowledged writes to slots that were moving
 	frail   int64 // acknowledged by a master whose replica did not have them
 	exit    int   // of the trib that was hit
+	decided int   // keys with two values
 	took    time.Duration
+
+	repairKilled bool
 	verdict
 }
 
@@ -127,23 +191,31 @@ func (r *rig) try(tr *trial) (o outcome, err error) {
 	tr.model.fill()
 	tr.model.start()
 	defer tr.model.rest()
-	if err := r.move(tr, &o); err != nil {
+	move := r.move
+	if tr.fault.atomic {
+		move = r.moveByJob
+	}
+	if err := move(tr, &o); err != nil {
 		return o, err
 	}
 	if err := await(30*time.Second, r.sound); err != nil {
 		return o, fmt.Errorf("the servers are not in order: %w", err)
 	}
+	if tr.again != nil {
+		_, code := r.runFused(tr.again, tr.repair, tr.seed, "--yes")
+		o.repairKilled = code < 0
+	}
 	out, code := r.run(tr.repair, tr.seed, "--yes")
 	tr.model.moving.Store(false)
 	tr.model.rest()
-	if code == conflict && tr.fault.splits {
+	if code == conflict && tr.fault.mayConflict() {
 		out, code = r.decide(tr, &o)
 	}
 	if code != 0 {
 		o.blame(0, "%s: exit %d:\n%s", tr.repair, code, out)
 		// What is only out of sight is not lost.
 		await(20*time.Second, r.sound)
-		r.run("fix", tr.seed, "--yes")
+		r.run("fix", tr.seed, "--yes", "--foreign-keys", "adopt")
 	}
 	o.judge(r, tr)
 	return o, nil
@@ -195,16 +267,17 @@ func (r *rig) neighbours(s self, first int) []int {
 }
 
 // command moves the slots key by key, also where the servers could do it by
-// themselves: then there is no slot open for a fault to hit.
+// themselves, unless the fault is for that.
 func (tr *trial) command() []string {
 	var slots []string
 	for _, slot := range tr.slots {
 		slots = append(slots, strconv.Itoa(slot))
 	}
-	return []string{
-		"reshard", tr.seed, "--to", tr.ids[target], "--slots-list", strings.Join(slots, ","),
-		"--method", "classic", "--pipeline", strconv.Itoa(chaosBatch), "--yes",
+	args := []string{"reshard", tr.seed, "--to", tr.ids[target], "--slots-list", strings.Join(slots, ","), "--yes"}
+	if tr.fault.atomic {
+		return args
 	}
+	return append(args, "--method", "classic", "--pipeline", strconv.Itoa(chaosBatch))
 }
 
 // move starts trib, lets the fault strike where trib has stopped, and waits for
@@ -221,25 +294,84 @@ func (r *rig) move(tr *trial, o *outcome) (err error) {
 		o.exit, err = w.wait(60 * time.Second)
 		return err // it moved in fewer batches, or not at all
 	}
+	return r.strike(tr, o, r.halfway, w.release)
+}
+
+// strike lets clients write, hits, lets go of what stands still, and waits until
+// trib has ended and all is mended. A job goes on when everybody knows of the
+// failover: what one costs in the very moment of a hand-over is the servers' own.
+func (r *rig) strike(tr *trial, o *outcome, counts func(*trial) bool, release func()) error {
 	tr.model.moving.Store(true)
 	time.Sleep(tr.dwell)
-	o.hit = r.halfway(tr)
+	o.hit = counts(tr)
 	if tr.silent(r) {
 		tr.model.rest()
 	}
 	mend, err := tr.fault.strike(r, tr)
-	w.release()
+	if !tr.fault.atomic || !tr.fault.failover {
+		release()
+	}
 	mended := make(chan error, 1)
-	go func() { mended <- mend() }()
+	go func() {
+		err := mend()
+		if tr.fault.atomic && tr.fault.failover {
+			await(10*time.Second, r.sound)
+		}
+		release()
+		mended <- err
+	}()
 	var late error
-	o.exit, late = w.wait(60 * time.Second)
+	o.exit, late = tr.worker.wait(60 * time.Second)
 	if late != nil {
 		o.blame(0, "%v", late)
 	}
-	if may := []int{0, 3, 5}; !tr.fault.ends && !slices.Contains(may, o.exit) && !(tr.fault.splits && o.exit == conflict) {
+	if o.exit == 0 {
+		tr.model.moving.Store(false)
+	}
+	if may := []int{0, 3, 5}; !tr.fault.ends && !slices.Contains(may, o.exit) && !(tr.fault.mayConflict() && o.exit == conflict) {
 		o.blame(0, "reshard: exit %d", o.exit)
 	}
 	return errors.Join(err, <-mended)
+}
+
+// moveByJob starts trib, which lets the servers move the slots, and lets the
+// fault strike where what the source says to the target is held back.
+func (r *rig) moveByJob(tr *trial, o *outcome) (err error) {
+	stopped, goOn := make(chan struct{}), make(chan struct{})
+	release := sync.OnceFunc(func() { close(goOn) })
+	defer release()
+	relay := r.relays[tr.ends[target]]
+	relay.Arm(chaos.Mischief{Command: tr.stage, Call: func() {
+		close(stopped)
+		<-goOn
+	}})
+	defer relay.Disarm()
+	tr.worker, err = r.begin(&chaos.Fuse{Phase: chaos.Before}, tr.command()...)
+	if err != nil {
+		return err
+	}
+	w := tr.worker
+	defer func() { r.note(fmt.Sprintf("trib reshard: exit %d\n%s", o.exit, w.out.String())) }()
+	select {
+	case <-stopped:
+		return r.strike(tr, o, r.atWork, release)
+	case <-w.ended:
+	case <-time.After(20 * time.Second):
+	}
+	o.exit, err = w.wait(60 * time.Second)
+	return err
+}
+
+// atWork reports whether the source is about to move slots by itself.
+func (r *rig) atWork(tr *trial) bool {
+	reply, err := r.ask(tr.ends[source], "CLUSTER", "GETSLOTMIGRATIONS")
+	r.note(fmt.Sprintf("%s has the jobs %v, %v", tr.ends[source].Addr(), reply, err))
+	jobs, _ := reply.([]any)
+	return slices.ContainsFunc(jobs, func(job any) bool {
+		words := strings.Fields(fmt.Sprint(job))
+		i := slices.Index(words, "state")
+		return i >= 0 && !slices.Contains([]string{"success", "failed", "cancelled"}, words[i+1])
+	})
 }
 
 // halfway reports whether a slot is open with keys on both sides.
@@ -270,20 +402,39 @@ const conflict = 6
 // what was acknowledged is on one side or the other. Then it decides.
 func (r *rig) decide(tr *trial, o *outcome) (out string, code int) {
 	for _, record := range tr.model.records {
-		found := make(map[string]bool)
+		found, values := make(map[string]bool), make(map[string]bool)
 		for _, n := range r.c.Nodes() {
-			for _, item := range r.peek(n, record.read()) {
+			has := r.peek(n, record.read())
+			for _, item := range has {
 				found[item] = true
 			}
+			if len(has) > 0 {
+				values[fmt.Sprint(has)] = true
+			}
 		}
-		lost := slices.DeleteFunc(slices.Clone(record.acked), func(v string) bool { return found[v] })
-		if len(lost) > 0 {
-			o.blame(len(lost), "%s: neither side has %q", record.key, lost)
+		if len(values) > 1 {
+			o.decided++
 		}
-		// One side alone would not satisfy the model any more.
-		record.acked, record.unknown = nil, found
+		record.decide(found, o)
 	}
 	return r.run("fix", tr.seed, "--yes", "--conflict", "source")
+}
+
+// decide takes what either side has for the truth, if nothing is missing there.
+// One side alone would not satisfy the model any more.
+func (r *record) decide(found map[string]bool, o *outcome) {
+	if !r.kind.appends() {
+		if !slices.ContainsFunc(r.states, func(s state) bool { return s.value == "" || s.expires || found[s.value] }) {
+			o.blame(1, "%s: neither side has what it was set to", r.key)
+		}
+		r.either = found
+		return
+	}
+	lost := slices.DeleteFunc(slices.Clone(r.acked), func(v string) bool { return found[v] })
+	if len(lost) > 0 {
+		o.blame(len(lost), "%s: neither side has %q", r.key, lost)
+	}
+	r.acked, r.unknown = nil, found
 }
 
 // peek reads a key at a server, whether it owns the slot or imports it.
@@ -296,6 +447,9 @@ func (r *rig) peek(n *lab.Node, command []string) []string {
 	replies, err := conn.Pipeline([]string{"ASKING"}, command)
 	if err != nil {
 		return nil
+	}
+	if value, ok := replies[1].(string); ok {
+		return []string{value}
 	}
 	return items(replies[1])
 }

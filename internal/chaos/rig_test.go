@@ -259,10 +259,15 @@ func (w *worker) wait(limit time.Duration) (int, error) {
 
 // run runs trib to its end.
 func (r *rig) run(args ...string) (out string, code int) {
+	return r.runFused(&chaos.Fuse{Phase: chaos.Before}, args...)
+}
+
+// runFused runs trib until the fuse blows; then the code is -1.
+func (r *rig) runFused(fuse *chaos.Fuse, args ...string) (out string, code int) {
 	ctx, cancel := context.WithTimeout(context.Background(), 90*time.Second)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, os.Args[0], args...)
-	cmd.Env = append(os.Environ(), asTool+"="+(&chaos.Fuse{Phase: chaos.Before}).Setting(), "TRIB_STATE_DIR="+r.journals())
+	cmd.Env = append(os.Environ(), asTool+"="+fuse.Setting(), "TRIB_STATE_DIR="+r.journals())
 	text, _ := cmd.CombinedOutput()
 	r.note(fmt.Sprintf("trib %s: exit %d\n%s\n", strings.Join(args, " "), cmd.ProcessState.ExitCode(), text))
 	return string(text), cmd.ProcessState.ExitCode()

@@ -8,7 +8,9 @@ import (
 
 	"github.com/trib-dev/trib/internal/ui"
 	"github.com/trib-dev/trib/pkg/apply"
+	"github.com/trib-dev/trib/pkg/cluster"
 	"github.com/trib-dev/trib/pkg/driver"
+	"github.com/trib-dev/trib/pkg/ingest"
 	"github.com/trib-dev/trib/pkg/move"
 	"github.com/trib-dev/trib/pkg/plan"
 )
@@ -23,6 +25,10 @@ var (
 	toWeigh    = []string{"memory|usage", "type", "llen", "scard", "zcard", "hlen", "xlen"}
 	toMerge    = []string{"del", "get", "lrange", "smembers", "zrange", "hgetall"}
 	toRestore  = []string{"select", "restore-asking"}
+
+	toBreakLock = []string{"client|kill"}
+	// Between servers of different versions, values are written by what they hold.
+	toRewrite = []string{"watch", "multi", "exec", "del", "pexpire", "set", "rpush", "sadd", "hset", "zadd", "xadd", "xgroup|create", "xclaim"}
 )
 
 // planned are the commands that change a cluster by plans, with the actions that
@@ -52,18 +58,34 @@ var looking = map[string][]string{
 	"set-timeout": {"acl|whoami", "acl|dryrun", "config|set", "config|rewrite"},
 }
 
-// permissions are what a command takes on every node.
-type permissions struct {
+// keyed are the commands that bring keys in or out without a plan. What they take
+// at the masters is in grantFor.
+var keyed = []string{"import", "restore", "backup"}
+
+// grant is what a user may have to do.
+type grant struct {
 	must []string // without it the command fails
 	may  []string // with it the command knows more, or serves in rare cases
 	keys bool     // it touches keys
 }
 
-func permissionsOf(command string) (permissions, bool) {
-	p := permissions{must: slices.Clone(toRead), may: slices.Clone(toKnowMore)}
+// sorted leaves nothing standing twice.
+func (g grant) sorted() grant {
+	slices.Sort(g.must)
+	g.must = slices.Compact(g.must)
+	g.may = slices.DeleteFunc(g.may, func(name string) bool { return slices.Contains(g.must, name) })
+	return g
+}
+
+// grantFor is what a command takes on every node.
+func grantFor(command string) (grant, bool) {
+	g := grant{must: slices.Clone(toRead), may: slices.Clone(toKnowMore)}
 	if more, ok := looking[command]; ok {
-		p.must = append(p.must, more...)
-		return p, true
+		g.must = append(g.must, more...)
+		return g, true
+	}
+	if slices.Contains(keyed, command) {
+		return g.withKeys(command).sorted(), true
 	}
 	actions, ok := planned[command]
 	if command == "apply" {
@@ -72,35 +94,98 @@ func permissionsOf(command string) (permissions, bool) {
 		}
 	}
 	if !ok {
-		return p, false
+		return g, false
 	}
-	p.must = slices.Concat(p.must, toCount, toLock, toAsk)
+	g.must = slices.Concat(g.must, toCount, toLock, toAsk)
+	g.may = append(g.may, toBreakLock...)
 	for _, action := range actions {
-		p.take(action)
+		g.take(action)
 	}
 	if command == "fix" || command == "apply" {
-		p.must = append(p.must, "cluster|delslots")
+		g.must = append(g.must, "cluster|delslots")
 	}
-	slices.Sort(p.must)
-	p.must = slices.Compact(p.must)
-	p.may = slices.DeleteFunc(p.may, func(name string) bool { return slices.Contains(p.must, name) })
-	return p, true
+	return g.sorted(), true
 }
 
-func (p *permissions) take(action plan.Action) {
+func (g *grant) take(action plan.Action) {
 	for _, cmd := range apply.Taken(action) {
 		name := move.RuleName(cmd)
 		// Where there are functions, and where the server says that it has the command.
 		if strings.HasPrefix(name, "function|") || name == "cluster|addslotsrange" {
-			p.may = append(p.may, name)
+			g.may = append(g.may, name)
 			continue
 		}
-		p.must = append(p.must, name)
+		g.must = append(g.must, name)
 	}
-	if action == plan.MoveSlots && !p.keys {
-		p.keys = true
-		p.may = slices.Concat(p.may, toWeigh, toMerge, []string{"multi", "exec"})
+	if action == plan.MoveSlots && !g.keys {
+		g.keys = true
+		g.may = slices.Concat(g.may, toWeigh, toMerge, []string{"multi", "exec"})
 	}
+}
+
+// withKeys adds what a command takes that brings keys in or out.
+func (g grant) withKeys(command string) grant {
+	g.must = slices.Concat(g.must, toLock, toAsk)
+	g.may = append(g.may, toBreakLock...)
+	if command == "backup" {
+		g.must = append(g.must, ruleNames(takenByBackup)...)
+		return g
+	}
+	g.keys = true
+	g.must = append(g.must, ruleNames(takenByIntake())...)
+	g.may = append(g.may, toRewrite...)
+	if command == "restore" {
+		g.may = append(g.may, "function|load")
+	}
+	return g
+}
+
+// grantAtSource is what an import takes at the source.
+func grantAtSource() grant {
+	atSource, _, _ := ingest.Taken()
+	g := grant{must: append(ruleNames(atSource), toAsk...), may: []string{"migrate", "memory|usage", "cluster|nodes"}, keys: true}
+	return g.sorted()
+}
+
+func ruleNames(cmds []driver.Command) []string {
+	names := make([]string, len(cmds))
+	for i, cmd := range cmds {
+		names[i] = move.RuleName(cmd)
+	}
+	return names
+}
+
+// casesOf are what a command takes in some cases, on servers that know it: a rule
+// with a name that a server does not know is refused as a whole.
+func casesOf(command string) []ui.ACLCase {
+	const fields = "on servers where fields of hashes expire: Redis 7.4, Valkey 9.0 and newer"
+	switch command {
+	case "import":
+		_, toMove, _ := ingest.Taken()
+		return []ui.ACLCase{
+			caseOf(fields, false, []string{"hpttl"}), caseOf(fields, true, []string{"hpttl"}),
+			caseOf("with --move", true, ruleNames(toMove)),
+		}
+	case "restore":
+		return []ui.ACLCase{caseOf(fields, false, []string{"hpttl"})}
+	}
+	if !slices.Contains(planned[command], plan.MoveSlots) && command != "apply" {
+		return nil
+	}
+	// COMMAND INFO tells that servers can; without it they are not asked to.
+	byThemselves := func(d cluster.Dialect) []string {
+		return append(ruleNames(move.TakenByAtomic(d)), "command|info")
+	}
+	return []ui.ACLCase{
+		caseOf("with these, Valkey 9.0 and newer move slots by themselves", false, byThemselves(cluster.MigrateSlots)),
+		caseOf("with these, Redis 8.4 and newer do", false, byThemselves(cluster.Migration)),
+	}
+}
+
+func caseOf(text string, source bool, names []string) ui.ACLCase {
+	slices.Sort(names)
+	names = slices.Compact(names)
+	return ui.ACLCase{Case: text, Source: source, Permissions: names, Rule: rule(names)}
 }
 
 func newACLCmd(app *App) *cobra.Command {
@@ -125,18 +210,19 @@ the names; leave out what they refuse.` + exitCodes(exitUsage),
 			if len(args) != 1 {
 				return usage("want one COMMAND: %s", strings.Join(ruled(), ", "))
 			}
-			p, ok := permissionsOf(strings.ToLower(args[0]))
+			command := strings.ToLower(args[0])
+			g, ok := grantFor(command)
 			if !ok {
 				return usage("there is no rule for %q, but for %s", args[0], strings.Join(ruled(), ", "))
 			}
-			return app.Terminal.Show(p.view(strings.ToLower(args[0])))
+			return app.Terminal.Show(g.forCommand(command))
 		},
 	}
 }
 
 // ruled are the commands that there are rules for.
 func ruled() []string {
-	names := []string{"apply"}
+	names := append([]string{"apply"}, keyed...)
 	for name := range planned {
 		names = append(names, name)
 	}
@@ -147,11 +233,26 @@ func ruled() []string {
 	return names
 }
 
-func (p permissions) view(command string) ui.ACL {
-	v := ui.ACL{Schema: ui.Schema, Command: "acl", For: command, Permissions: p.must, Optional: p.may, Rule: rule(p.must), More: rule(p.may)}
-	if p.keys {
-		v.Rule = "~* " + v.Rule
+// forCommand is what is shown of a command.
+func (g grant) forCommand(command string) ui.ACL {
+	v := ui.ACL{Schema: ui.Schema, Command: "acl", For: command, Grant: g.view(), Cases: casesOf(command)}
+	switch {
+	case command == "import":
+		source := grantAtSource().view()
+		v.Source = &source
+		v.Target = "~* +select +restore"
+	case g.keys && command != "restore":
 		v.Target = "~* " + rule(toRestore)
+	case g.keys:
+		v.Target = "~* +select +restore"
+	}
+	return v
+}
+
+func (g grant) view() ui.Grant {
+	v := ui.Grant{Permissions: g.must, Optional: g.may, Rule: rule(g.must), More: rule(g.may)}
+	if g.keys {
+		v.Rule = "~* " + v.Rule
 	}
 	return v
 }

@@ -120,7 +120,7 @@ func (app *App) observeFor(ctx context.Context, a access, p plan.Plan) (cluster.
 		addrs = append(addrs, n.Addr)
 	}
 	if p.Kind == plan.KindCreate {
-		return app.observeNodes(ctx, a, addrs)
+		return app.observeFresh(ctx, a, addrs)
 	}
 	s, err := app.observeSettled(ctx, a, addrs...)
 	if err != nil {

@@ -63,7 +63,7 @@ leaves nothing behind that trib restore takes.` +
 	f.BoolVar(&o.replicas, "from-replicas", false, "spare the masters: ask a healthy replica of each, where it has one")
 	f.Var(number{&o.atOnce, 1, 10000}, "parallel", "most nodes that fork and send at the same time (default all)")
 	f.Var(span{&o.wait, 0}, "wait-timeout", "until a node begins to send, which may be busy with another snapshot")
-	f.Var(words{&o.override, []string{overrideHealth}}, "override", "do not let `OBSTACLE` keep it from starting: health")
+	f.Var(words{&o.override, []string{overrideHealth, overridePermissions}}, "override", "do not let `OBSTACLE` keep it from starting: health, permissions")
 	defer under(f, sectionChange)()
 	f.BoolVar(&o.dryRun, "dry-run", false, "show which node would give what, and write nothing")
 	f.BoolVar(&o.noLock, "no-lock", false, "do not take the lock: for servers that refuse CLIENT SETNAME or CLIENT LIST")
@@ -103,6 +103,9 @@ func (app *App) runBackup(ctx context.Context, o *backupOptions) error {
 	sources := backup.Sources(s, o.replicas)
 	if len(sources) == 0 {
 		return &unfitError{[]string{"no master that answers has slots: there is nothing to save"}}
+	}
+	if err := mayBackUp(ctx, a, o, sources); err != nil {
+		return err
 	}
 	view := ui.NewBackup(o.seed.addr, o.dir, sources)
 	app.Terminal.Text(view.Plan)
@@ -156,6 +159,8 @@ func explainBackup(err error) error {
 	switch {
 	case is[*backup.ChangedError](err):
 		return &hintError{&unfitError{[]string{err.Error()}}, "run the same command again when nobody moves slots"}
+	case is[*lock.UnsupportedError](err):
+		return err
 	case driver.HasCode(err, "NOPERM"):
 		return &hintError{err, "the user needs +sync and +replconf to receive data as a replica does"}
 	case is[*driver.TransportError](err) && !errors.Is(err, errInterrupted):

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/pflag"
@@ -13,6 +14,7 @@ import (
 	"github.com/trib-dev/trib/internal/ui"
 	"github.com/trib-dev/trib/pkg/apply"
 	"github.com/trib-dev/trib/pkg/cluster"
+	"github.com/trib-dev/trib/pkg/driver"
 	"github.com/trib-dev/trib/pkg/health"
 	"github.com/trib-dev/trib/pkg/lock"
 	"github.com/trib-dev/trib/pkg/move"
@@ -243,9 +245,26 @@ func (c change) explain(err error, left int, journaled bool) error {
 	case is[*apply.PartialError](err) && c.again != "" && left > 0 && !journaled:
 		return &hintError{err, fmt.Sprintf(c.again, left)}
 	case is[*apply.PartialError](err):
-		return &hintError{err, c.resume}
+		return &hintError{err, c.resumeBeside(err)}
 	}
 	return err
+}
+
+// resumeBeside is how to go on, by another node where the one that is named there
+// has just been lost.
+func (c change) resumeBeside(err error) string {
+	lost, ok := errors.AsType[*driver.TransportError](err)
+	if !ok {
+		return c.resume
+	}
+	words := strings.Split(c.resume, " ")
+	i := slices.Index(words, lost.Addr.String())
+	other := slices.IndexFunc(c.plan.Nodes, func(n plan.Node) bool { return n.Addr != lost.Addr })
+	if i < 0 || other < 0 {
+		return c.resume
+	}
+	words[i] = c.plan.Nodes[other].Addr.String()
+	return strings.Join(words, " ")
 }
 
 // settling bounds how long nodes may take to agree after a change.
@@ -302,5 +321,13 @@ func (app *App) checkAfter(ctx context.Context, c change) (ui.Check, error) {
 	return ui.NewCheck(seeds[0].String(), s, found), nil
 }
 
-// unsettled reports whether there is a finding that time may mend.
-func unsettled(found []health.Finding) bool { return slices.ContainsFunc(found, health.MayPass) }
+// unsettled reports whether there is a finding that time may mend. A cluster that
+// is down because slots have no owner, or masters no majority, stays so.
+func unsettled(found []health.Finding) bool {
+	lasting := slices.ContainsFunc(found, func(f health.Finding) bool {
+		return f.Code == health.Uncovered || f.Code == health.QuorumLost
+	})
+	return slices.ContainsFunc(found, func(f health.Finding) bool {
+		return health.MayPass(f) && !(lasting && f.Code == health.ClusterDown)
+	})
+}

@@ -207,6 +207,8 @@ func (app *App) observeCluster(ctx context.Context, a access, seeds ...cluster.A
 	return s, app.recognise(ctx, a, seeds, s)
 }
 
+const hintTLS = "a port for TLS hangs up on a plain connection: --tls, if it is one"
+
 // explain adds what a connection may have lacked that broke before anything was
 // said. Neither side can tell the other: a port for TLS hangs up on a plain
 // connection, a plain port waits for more, and a node that wants to see a
@@ -217,7 +219,7 @@ func (a access) explain(err error) error {
 	case err == nil:
 		return nil
 	case !a.encrypted && hungUp:
-		return &hintError{err, "a port for TLS hangs up on a plain connection: --tls, if it is one"}
+		return &hintError{err, hintTLS}
 	case a.encrypted && (hungUp || strings.Contains(err.Error(), "tls: certificate required")):
 		return &hintError{err, "--cert and --key show the node a certificate of trib's own, where it wants to see one"}
 	case errors.As(err, new(tls.RecordHeaderError)), strings.Contains(err.Error(), "TLS handshake: "+os.ErrDeadlineExceeded.Error()):

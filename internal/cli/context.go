@@ -25,10 +25,12 @@ reached that announce other addresses. With a context a command needs no SEED.
       zones: {10.0.0.1: a, 10.0.0.2: b}
 
 --context NAME chooses one for whatever stands on the line. Without it, that of
-TRIB_CONTEXT or else the current one of the file holds where SEED is left out,
-or is one of its seeds; its password goes to no other cluster. Options outweigh
-the environment, and that the file. The file is trib/config.yaml in
-XDG_CONFIG_HOME (~/.config).`
+TRIB_CONTEXT or else the current one of the file holds for its own cluster only:
+where SEED is left out, where SEED or a node for create is one of its seeds,
+and for a saved plan (apply, undo) in which one of its seeds or of the nodes in
+its cluster-id stands. Its password goes to no other cluster, and a change that
+goes by it says so on a terminal. Options outweigh the environment, and that the
+file. The file is trib/config.yaml in XDG_CONFIG_HOME (~/.config).`
 
 func newContextCmd(app *App) *cobra.Command {
 	cmd := &cobra.Command{

@@ -3,6 +3,10 @@ package cli
 import (
 	"context"
 	"errors"
+	"io"
+	"slices"
+	"strings"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -111,7 +115,7 @@ func (app *App) runCreate(ctx context.Context, o *createOptions) error {
 }
 
 func (app *App) planCreate(ctx context.Context, a access, o *createOptions) (change, error) {
-	s, err := app.observeNodes(ctx, a, o.addrs)
+	s, err := app.observeFresh(ctx, a, o.addrs)
 	if err != nil {
 		return change{}, err
 	}
@@ -133,6 +137,16 @@ func (app *App) planCreate(ctx context.Context, a access, o *createOptions) (cha
 	return c, nil
 }
 
+// observeFresh reads nodes that are to form a cluster, which a pinned context must
+// mean.
+func (app *App) observeFresh(ctx context.Context, a access, addrs []cluster.Addr) (cluster.State, error) {
+	s, err := app.observeNodes(ctx, a, addrs)
+	if err != nil {
+		return s, err
+	}
+	return s, app.proveFresh(s)
+}
+
 // observeNodes reads nodes that must all answer.
 func (app *App) observeNodes(ctx context.Context, a access, addrs []cluster.Addr) (cluster.State, error) {
 	app.Terminal.Status("reading the nodes...")
@@ -152,8 +166,16 @@ func (app *App) observeNodes(ctx context.Context, a access, addrs []cluster.Addr
 			silent.refused = &driver.AuthError{Addr: m.Addr, Err: errors.New(m.Unreachable)}
 		}
 	}
-	if silent.reasons != nil {
-		return s, silent
+	switch {
+	case silent.reasons == nil:
+		return s, nil
+	case !a.encrypted && slices.ContainsFunc(silent.reasons, hungUp):
+		return s, &hintError{silent, hintTLS}
 	}
-	return s, nil
+	return s, silent
+}
+
+// hungUp reports whether a reason is that of a port for TLS, too.
+func hungUp(reason string) bool {
+	return strings.HasSuffix(reason, syscall.ECONNRESET.Error()) || strings.HasSuffix(reason, io.EOF.Error())
 }

@@ -213,6 +213,8 @@ func hintFor(err error) string {
 	switch {
 	case is[*lock.HeldError](err):
 		return "wait until the other operator is done; --break-lock takes over from one that hangs"
+	case is[*lock.UnsupportedError](err) && driver.HasCode(err, "NOPERM"):
+		return "the user needs +client|setname and +client|list, as trib acl prints; --no-lock does without the lock: see to it yourself that nobody else changes the cluster"
 	case is[*lock.UnsupportedError](err):
 		return "--no-lock does without the lock: see to it yourself that nobody else changes the cluster"
 	case is[*apply.StaleError](err):

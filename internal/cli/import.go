@@ -37,22 +37,26 @@ type importOptions struct {
 	timeout  time.Duration
 	maxKeys  int
 	maxBytes int64
+	override []string
 }
 
 // sourceOptions say where keys come from and how to get in there.
 type sourceOptions struct {
-	addr    string
-	user    string
-	pass    string
-	askPass bool
-	tls     bool
+	addr     string
+	user     string
+	pass     string
+	askPass  bool
+	password config.PasswordSource
+	tls      bool
 }
 
 func (o *sourceOptions) addFlags(f *pflag.FlagSet) {
 	f.StringVar(&o.addr, "from", "", "the server that has the keys: `HOST:PORT`, or redis://user:password@host:port")
 	f.StringVar(&o.user, "from-user", "", "the ACL user at the source is `NAME`")
-	f.StringVar(&o.pass, "from-pass", "", "the `PASSWORD` at the source; better: --from-askpass")
+	f.StringVar(&o.pass, "from-pass", "", "the `PASSWORD` at the source; better in a file")
 	f.BoolVar(&o.askPass, "from-askpass", false, "ask for the password at the source")
+	f.StringVar(&o.password.File, "from-password-file", "", "the password at the source is the first line of `FILE`")
+	f.StringVar(&o.password.Command, "from-password-command", "", "it is the first line that `COMMAND` prints")
 	f.BoolVar(&o.tls, "from-tls", false, "encrypt connections to the source (also: rediss://), with the files of --tls")
 }
 
@@ -104,6 +108,7 @@ come into database 0. Keys travel from the source to the targets directly
 	f.Var(span{&o.timeout, time.Millisecond}, "timeout", "of one MIGRATE (default 5s)")
 	f.Var(number{&o.maxKeys, 1, 1e9}, "max-keys/s", "most keys to bring in in a second")
 	f.Var(size{&o.maxBytes}, "max-bytes/s", "most memory to bring in in a second, such as 20M")
+	f.Var(words{&o.override, []string{overridePermissions}}, "override", "do not let `OBSTACLE` keep it from starting: permissions")
 	o.addConsent(f)
 	return cmd
 }
@@ -121,13 +126,41 @@ func (o *importOptions) complete(args []string) (err error) {
 		return usage("--copy and --move contradict each other")
 	case o.verify && o.move:
 		return usage("--verify does not go with --move, which compares every key before it deletes it")
-	case o.source.askPass && o.source.pass != "":
-		return usage("--from-askpass and --from-pass contradict each other")
+	case o.source.passwords() > 1:
+		return usage("--from-pass, --from-askpass, --from-password-file and --from-password-command: want one of them")
 	}
 	if o.from, err = parseSeed(o.source.addr); err != nil {
 		return usage("--from: %w", err)
 	}
 	return o.validate()
+}
+
+// passwords is how many ways to the source's password were given.
+func (o *sourceOptions) passwords() (n int) {
+	for _, is := range []bool{o.pass != "", o.askPass, o.password.File != "", o.password.Command != ""} {
+		if is {
+			n++
+		}
+	}
+	return n
+}
+
+// credentials are those of the command line.
+func (o *sourceOptions) credentials(ctx context.Context, app *App) (config.Credentials, error) {
+	c := config.Credentials{User: o.user, Password: config.Secret(o.pass), TLS: o.tls}
+	if o.askPass {
+		password, err := app.Prompter.Password(ctx, "Please input import source node password: ")
+		c.Password = config.Secret(password)
+		return c, err
+	}
+	if !o.password.Given() {
+		return c, nil
+	}
+	var err error
+	if c.Password, err = o.password.Read(ctx); err != nil && ctx.Err() == nil {
+		return c, usage("--from-%w", err)
+	}
+	return c, context.Cause(ctx)
 }
 
 // databases are those that are wanted; nil for all.
@@ -155,6 +188,9 @@ func (app *App) runImport(ctx context.Context, o *importOptions) error {
 	if err := fitSource(o, engine); err != nil {
 		return err
 	}
+	if err := mayImport(ctx, o, to, from, engine); err != nil {
+		return err
+	}
 	view := ui.NewImport(o.seed.addr, engine)
 	app.Terminal.Text(view.Plan)
 	switch {
@@ -178,14 +214,11 @@ func (app *App) bothEnds(ctx context.Context, o *importOptions) (to, from access
 	if to, err = app.connectPlainly(ctx, o); err != nil {
 		return to, from, err
 	}
-	given := config.Credentials{User: o.source.user, Password: config.Secret(o.source.pass), TLS: o.source.tls}.Or(o.from.credentials)
-	if o.source.askPass {
-		password, err := app.Prompter.Password(ctx, "Please input import source node password: ")
-		if err != nil {
-			return to, from, err
-		}
-		given.Password = config.Secret(password)
+	given, err := o.source.credentials(ctx, app)
+	if err != nil {
+		return to, from, err
 	}
+	given = given.Or(o.from.credentials)
 	var encryption *tls.Config
 	if given.TLS {
 		if encryption, err = app.global.connect.encryption(true); err != nil {

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"runtime"
@@ -11,8 +12,10 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/trib-dev/trib/internal/config"
+	"github.com/trib-dev/trib/internal/ui"
 	"github.com/trib-dev/trib/pkg/cluster"
 	"github.com/trib-dev/trib/pkg/driver"
+	"github.com/trib-dev/trib/pkg/plan"
 )
 
 // known is what a run knows of its cluster before it asks it.
@@ -50,6 +53,7 @@ func (app *App) inContext(root *cobra.Command) {
 			if err != nil {
 				return err
 			}
+			app.tellContext(cmd)
 			return run(cmd, args)
 		}
 	}
@@ -59,7 +63,7 @@ func (app *App) inContext(root *cobra.Command) {
 // usage names.
 func connects(c *cobra.Command) bool {
 	_, seeded := wordsBehindSeed(c)
-	return seeded || slices.Contains([]string{"create", "apply", "undo"}, c.Name())
+	return seeded || c.Name() == "create" || slices.Contains(fromPlans, c.Name())
 }
 
 // wordsBehindSeed is how many words a command has besides SEED.
@@ -90,18 +94,28 @@ func (app *App) learn(cmd *cobra.Command, args []string) (_ []string, err error)
 	if err := app.adopt(c); err != nil {
 		return nil, err
 	}
-	if !seedLeftOut(cmd, args) {
+	switch seed := c.Seeds[0].String(); {
+	case !seedLeftOut(cmd, args):
 		return args, nil
+	case strings.HasSuffix(cmd.Use, " SEED"):
+		return append(slices.Clone(args), seed), nil
+	default:
+		return append([]string{seed}, args...), nil
 	}
-	if cmd.Name() == "add-node" {
-		return append(slices.Clone(args), c.Seeds[0].String()), nil
+}
+
+// tellContext names the context on a terminal, where a command that changes
+// something has not named it itself.
+func (app *App) tellContext(cmd *cobra.Command) {
+	c := app.known.context
+	if c != nil && app.global.context == "" && cmd.Flags().Lookup("yes") != nil && app.Terminal.Traits().ErrTTY {
+		app.Terminal.Say(func(p *ui.Page) { p.Line("By the context %s.", c.Name) })
 	}
-	return append([]string{c.Seeds[0].String()}, args...), nil
 }
 
 // chosen is the context that a command line means. One that it does not name, but
-// the environment or the file does, holds only for its own cluster: where SEED is
-// left out or one of its seeds. A password must not go anywhere else.
+// the environment or the file does, holds only for its own cluster. A password
+// must not go anywhere else.
 func (app *App) chosen(cmd *cobra.Command, args []string) (c config.Context, found bool, err error) {
 	file, err := app.contexts()
 	if err != nil {
@@ -117,20 +131,33 @@ func (app *App) chosen(cmd *cobra.Command, args []string) (c config.Context, fou
 	if name == "" {
 		name = file.Current
 	}
-	_, seeded := wordsBehindSeed(cmd)
-	if name == "" || !seeded {
+	if name == "" {
 		return c, false, nil
 	}
 	if c, err = file.Get(name); err != nil {
 		return c, false, usage("TRIB_CONTEXT: %w", err)
 	}
-	return c, seedLeftOut(cmd, args) || slices.ContainsFunc(args, func(arg string) bool { return namesSeed(c, arg) }), nil
+	return c, meant(c, cmd, args), nil
 }
 
-func namesSeed(c config.Context, arg string) bool {
-	s, err := parseSeed(arg)
-	return err == nil && slices.ContainsFunc(c.Seeds, func(a cluster.Addr) bool { return a.Canonical() == s.addr.Canonical() })
+// meant reports whether a command works with a context's cluster: SEED is left out
+// or one of its seeds, and so is one of the nodes of which a cluster is to be
+// formed, or one of those in a saved plan.
+func meant(c config.Context, cmd *cobra.Command, args []string) bool {
+	if slices.Contains(fromPlans, cmd.Name()) && len(args) == 1 {
+		p, err := readPlan(args[0])
+		return err == nil && slices.ContainsFunc(p.Nodes, func(n plan.Node) bool {
+			return slices.Contains(c.ClusterID, n.ID) || c.HasSeed(n.Addr)
+		})
+	}
+	return seedLeftOut(cmd, args) || slices.ContainsFunc(args, func(arg string) bool {
+		s, err := parseSeed(arg)
+		return err == nil && c.HasSeed(s.addr)
+	})
 }
+
+// fromPlans are the commands that find the nodes in a saved plan.
+var fromPlans = []string{"apply", "undo"}
 
 // seedLeftOut reports whether a command line has no SEED.
 func seedLeftOut(cmd *cobra.Command, args []string) bool {
@@ -287,4 +314,13 @@ func (app *App) prove(s cluster.State) error {
 		&unfitError{[]string{fmt.Sprintf("this is not the cluster of the context %s: of its %d pinned nodes (cluster-id) %d are here", c.Name, len(c.ClusterID), there)}},
 		"trib context pin " + c.Name + " pins the context to this cluster, if it is the right one",
 	}
+}
+
+// proveFresh is the same for nodes that are to form a cluster.
+func (app *App) proveFresh(s cluster.State) error {
+	err := app.prove(s)
+	if e, ok := errors.AsType[*hintError](err); ok {
+		e.hint = "a new cluster needs a context without cluster-id; trib context pin pins it once the cluster is there"
+	}
+	return err
 }

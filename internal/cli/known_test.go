@@ -1,6 +1,8 @@
 package cli
 
 import (
+	"encoding/json"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -10,6 +12,7 @@ import (
 
 	"github.com/trib-dev/trib/internal/sim"
 	"github.com/trib-dev/trib/pkg/cluster"
+	"github.com/trib-dev/trib/pkg/plan"
 )
 
 const contextsFile = `current: near
@@ -44,6 +47,19 @@ func configured(t *testing.T, text string) *bench {
 // Where SEED is left out the context has it, wherever a command takes it; and a
 // context's credentials go to no cluster but its own.
 func TestContextHolds(t *testing.T) {
+	dir := t.TempDir()
+	a, z := cluster.NodeID(strings.Repeat("a", 40)), cluster.NodeID(strings.Repeat("b", 40))
+	for _, host := range []string{"near", "far"} {
+		p := plan.Plan{
+			Version: plan.Version, Kind: plan.KindReshard,
+			Nodes: []plan.Node{{ID: a, Addr: cluster.Addr{Host: "h", Port: 1}}, {ID: z, Addr: cluster.Addr{Host: host, Port: 1}}},
+			Steps: []plan.Step{{Action: plan.MoveSlots, From: a, To: z, Slots: cluster.SlotsOf(1)}},
+		}
+		text, err := json.Marshal(p)
+		if err := errors.Join(err, os.WriteFile(filepath.Join(dir, host), text, 0o600)); err != nil {
+			t.Fatal(err)
+		}
+	}
 	for _, tt := range []struct {
 		line     string
 		user     string
@@ -75,10 +91,14 @@ func TestContextHolds(t *testing.T) {
 		{"add-node h:1 h:2 --context near", "ned", "n", false},
 		{"reshard --from a --to b --slots 1", "ned", "n", false},
 		{"create h:1 h:2 h:3", "", "", false},
+		{"create h:1 near:2 h:3", "ned", "n", false},
+		{"apply @near", "ned", "n", false},
+		{"apply @far", "", "", false},
+		{"undo @far --context far", "fay", "secret", true},
 		{"create h:1 h:2 h:3 --context far", "fay", "secret", true},
 	} {
 		b := configured(t, contextsFile)
-		b.runLine(tt.line)
+		b.runLine(strings.ReplaceAll(tt.line, "@", dir+"/"))
 		if len(b.connections) != 1 {
 			t.Fatalf("%s: %d dialers: %s", tt.line, len(b.connections), &b.err)
 		}
@@ -88,6 +108,31 @@ func TestContextHolds(t *testing.T) {
 		}
 		if tt.tls && (c.Encryption.ServerName != "far.example" || c.Addresses.Reach(cluster.Addr{Host: "10.0.0.1", Port: 1}).Host != "far") {
 			t.Errorf("%s: %+v", tt.line, c)
+		}
+	}
+}
+
+// On a terminal a change says by which context it goes, if the line does not.
+func TestContextIsTold(t *testing.T) {
+	for line, told := range map[string]bool{
+		"drain a":                true,
+		"drain near:1 a":         true,
+		"create near:1 h:2 h:3":  true,
+		"drain a --context near": false,
+		"drain h:1 a":            false,
+		"check":                  false,
+		"restore /none":          true,
+		"restore /none h:1":      false,
+		"drain a --config /nonexistent/no-config": false,
+	} {
+		b := configured(t, contextsFile)
+		b.traits.ErrTTY = true
+		b.runLine(line)
+		if got := strings.Contains(b.err.String(), "By the context near."); got != told {
+			t.Errorf("%s: %s", line, &b.err)
+		}
+		if strings.Contains(line, "restore") && !strings.Contains(b.err.String(), "/none: there is no such directory") {
+			t.Errorf("%s: %s", line, &b.err)
 		}
 	}
 }
@@ -174,6 +219,9 @@ func TestPin(t *testing.T) {
 		if err := os.WriteFile(path, []byte(other), 0o600); err != nil {
 			t.Fatal(err)
 		}
+		fresh := "create 127.0.0.1:7001 127.0.0.1:7002 127.0.0.1:7003 --yes"
+		b.want(b.runLine(fresh), exitStale)
+		b.wantErr("this is not the cluster of the context here", "hint: a new cluster needs a context without cluster-id")
 		for _, line := range []string{"check", "info", "call ping", "reshard --from all --to 127.0.0.1:7003 --slots 10 --yes", "set-timeout 5000 --yes"} {
 			b.want(b.runLine(line), exitStale)
 			b.wantErr("this is not the cluster of the context here: of its 2 pinned nodes", "hint: trib context pin here")
@@ -268,18 +316,31 @@ func TestPasswordOptions(t *testing.T) {
 			t.Errorf("%v: %q", args, got)
 		}
 	}
+	for _, args := range [][]string{
+		{"import", "h:1", "--from", "i:1", "--from-password-file", path},
+		{"import", "h:1", "--from", "i:1", "--from-password-command", "cat " + path},
+	} {
+		b.credentials = nil
+		b.run(args...)
+		if len(b.credentials) != 2 || b.credentials[0].Password.Reveal() != "less" || b.credentials[1].Password.Reveal() != "hunter2" {
+			t.Errorf("%v: %+v", args, b.credentials)
+		}
+	}
 	for line, why := range map[string]string{
-		"check h:1 --password-file /none":                     "--password-file /none: ",
-		"check h:1 --password-command false":                  "--password-command: exit status 1",
-		"check h:1 --password-file " + path + " -a x":         "want one of them",
-		"check h:1 --password-file " + path + " --askpass":    "want one of them",
-		"check h:1 --password-file x --password-command y":    "want one of them",
-		"check h:1 --tls --tls-ciphers HIGH":                  "--tls-ciphers: \"HIGH\" is not supported",
-		"check h:1 --tls --tls-ciphersuites AES256-SHA":       "--tls-ciphersuites: ",
-		"check h:1 --tls --tls-ciphers :":                     "--tls-ciphers: the list is empty",
-		"check h:1 --tls-ciphers ECDHE-RSA-AES128-GCM-SHA256": "--tls-ciphers",
-		"create /run/a.sock h:1":                              "/run/a.sock is a unix socket",
-		"add-node unix:///run/a.sock h:1":                     "/run/a.sock is a unix socket",
+		"check h:1 --password-file /none":                            "--password-file /none: ",
+		"check h:1 --password-command false":                         "--password-command: exit status 1",
+		"check h:1 --password-file " + path + " -a x":                "want one of them",
+		"check h:1 --password-file " + path + " --askpass":           "want one of them",
+		"check h:1 --password-file x --password-command y":           "want one of them",
+		"check h:1 --tls --tls-ciphers HIGH":                         "--tls-ciphers: \"HIGH\" is not supported",
+		"check h:1 --tls --tls-ciphersuites AES256-SHA":              "--tls-ciphersuites: ",
+		"check h:1 --tls --tls-ciphers :":                            "--tls-ciphers: the list is empty",
+		"check h:1 --tls-ciphers ECDHE-RSA-AES128-GCM-SHA256":        "--tls-ciphers",
+		"create /run/a.sock h:1":                                     "/run/a.sock is a unix socket",
+		"import h:1 --from i:1 --from-password-file /none":           "--from-password-file /none: ",
+		"import h:1 --from i:1 --from-password-command false":        "--from-password-command: exit status 1",
+		"import h:1 --from i:1 --from-pass x --from-password-file y": "want one of them",
+		"add-node unix:///run/a.sock h:1":                            "/run/a.sock is a unix socket",
 	} {
 		b.want(b.runLine(line), exitUsage)
 		b.wantErr(why)

@@ -53,8 +53,12 @@ func (o *moveOptions) addFlags(f *pflag.FlagSet) {
 	f.Var(words{&o.override, overrides()}, "override", "do not let `OBSTACLE` keep it from starting: "+strings.Join(overrides(), ", "))
 }
 
-// overrideHealth goes beside the obstacles of the engine.
-const overrideHealth = "health"
+// Obstacles of commands that do not work by plans; health goes beside those of the
+// engine, too.
+const (
+	overrideHealth      = "health"
+	overridePermissions = string(plan.ObstaclePermissions)
+)
 
 func overrides() []string {
 	codes := []string{overrideHealth}

@@ -159,7 +159,7 @@ func TestJournalOfAKilledRun(t *testing.T) {
 			fill(t, c, 30)
 			kill(c, 25+at)
 			b.want(b.runLine(moveLine+" --yes"), exitPartial)
-			b.wantErr("hint: trib resume 127.0.0.1:7001")
+			b.wantErr("hint: trib resume 127.0.0.1:700")
 			b.dialer = c.Dialer()
 			c.Intercept(nil)
 

@@ -135,7 +135,7 @@ func (t *taker) end(failure error) {
 }
 
 // secretFlags are the options whose values nobody else may see.
-var secretFlags = []string{"pass", "uri", "from-pass", "password-command"}
+var secretFlags = []string{"pass", "uri", "from-pass", "password-command", "from-password-command"}
 
 // commandLine is what was asked for, without what is secret in it.
 func commandLine(cmd *cobra.Command, args []string) []string {

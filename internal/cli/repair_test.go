@@ -10,6 +10,7 @@ import (
 	"github.com/trib-dev/trib/internal/sim"
 	"github.com/trib-dev/trib/internal/ui"
 	"github.com/trib-dev/trib/pkg/driver"
+	"github.com/trib-dev/trib/pkg/health"
 )
 
 // raw sends commands to one node.
@@ -98,4 +99,21 @@ func TestFixUndecided(t *testing.T) {
 		b.want(b.runLine("fix 127.0.0.1:7003 --yes"), exitOK)
 		b.wantOut("[OK] nothing to fix")
 	})
+}
+
+// TestUnsettled: what follows from what lasts is not waited for.
+func TestUnsettled(t *testing.T) {
+	down := health.Finding{Code: health.ClusterDown, Severity: health.Error}
+	for _, tt := range []struct {
+		with health.Code
+		want bool
+	}{{health.ForeignKeys, true}, {health.Uncovered, false}, {health.QuorumLost, false}} {
+		found := []health.Finding{down, {Code: tt.with, Severity: health.Error}}
+		if got := unsettled(found); got != tt.want {
+			t.Errorf("cluster-down with %s: %v", tt.with, got)
+		}
+		if !unsettled(append(found, health.Finding{Code: health.Disagreement, Severity: health.Error})) {
+			t.Errorf("a disagreement with %s is not waited for", tt.with)
+		}
+	}
 }

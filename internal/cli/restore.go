@@ -26,6 +26,7 @@ type restoreOptions struct {
 	pipeline int
 	maxKeys  int
 	maxBytes int64
+	override []string
 }
 
 func newRestoreCmd(app *App, run func(context.Context, *restoreOptions) error) *cobra.Command {
@@ -71,6 +72,7 @@ overwrites it.` +
 	f.Var(number{&o.pipeline, 1, 10000}, "pipeline", "most keys in one MIGRATE (default 1000)")
 	f.Var(number{&o.maxKeys, 1, 1e9}, "max-keys/s", "most keys to bring in in a second")
 	f.Var(size{&o.maxBytes}, "max-bytes/s", "most memory to bring in in a second, such as 20M")
+	f.Var(words{&o.override, []string{overridePermissions}}, "override", "do not let `OBSTACLE` keep it from starting: permissions")
 	o.addConsent(f)
 	return cmd
 }
@@ -115,6 +117,9 @@ func (app *App) runRestore(ctx context.Context, o *restoreOptions) error {
 	}
 	if o.replace && r.merges() {
 		return &unfitError{[]string{"several databases come into one, and --replace would let keys of the same name overwrite each other"}}
+	}
+	if err := mayRestore(ctx, a, o, s); err != nil {
+		return err
 	}
 	r.view = ui.NewRestore(o.seed.addr, b, s, r.through(), o.replace)
 	r.view.Merges = r.merges()

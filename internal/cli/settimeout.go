@@ -10,8 +10,8 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/trib-dev/trib/internal/ui"
+	"github.com/trib-dev/trib/pkg/cluster"
 	"github.com/trib-dev/trib/pkg/driver"
-	"github.com/trib-dev/trib/pkg/move"
 )
 
 type setTimeoutOptions struct {
@@ -106,21 +106,17 @@ func (app *App) runSetTimeout(ctx context.Context, o *setTimeoutOptions) error {
 // maySetTimeout refuses to begin what one of the nodes does not allow: a timeout
 // that is set and not written ends with the next restart.
 func (app *App) maySetTimeout(ctx context.Context, a access, view ui.Timeouts) error {
-	var denied []string
+	var addrs []cluster.Addr
 	for _, n := range view.Nodes {
-		if n.Error != "" {
-			continue
+		if n.Error == "" {
+			addrs = append(addrs, n.Addr)
 		}
-		texts, err := move.Denied(ctx, a.reader(), "", n.Addr, takenBySetTimeout)
-		if err != nil && ctx.Err() != nil {
-			return context.Cause(ctx)
-		}
-		denied = append(denied, texts...)
 	}
+	denied, err := deniedAt(ctx, a, addrs, takenBySetTimeout)
 	if denied != nil {
 		return &hintError{&unfitError{denied}, "trib acl set-timeout prints what it takes"}
 	}
-	return nil
+	return err
 }
 
 // setTimeouts sets all at the same time: while they differ, nodes with the shorter

@@ -192,7 +192,7 @@ func TestUsageErrors(t *testing.T) {
 		{"import h:1 --from i:2 --from-db -1", "--from-db"},
 		{"import h:1 --from i:2 --copy --move", "--copy and --move"},
 		{"import h:1 --from i:2 --verify --move", "--verify"},
-		{"import h:1 --from i:2 --from-askpass --from-pass x", "--from-askpass and --from-pass"},
+		{"import h:1 --from i:2 --from-askpass --from-pass x", "--from-pass, --from-askpass"},
 		{"import h:1 --from i:2 --pipeline 0", "--pipeline"},
 		{"import h:1 --from i:2 --type jpeg", "--type"},
 		{"import h:1 --from i:2 --match=", "--match"},

@@ -70,13 +70,15 @@ func TestCiphers(t *testing.T) {
 		{"", "TLS_AES_128_GCM_SHA256, TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256", tls.VersionTLS13, true},
 		{"", "TLS_AES_256_GCM_SHA384", tls.VersionTLS13, false}, // Go's server prefers others
 		{"", "TLS_AES_256_GCM_SHA384", tls.VersionTLS12, true},
+		{"", "", tls.VersionTLS12, true},
+		{"", "", tls.VersionTLS11, false},
 	} {
 		ours, err := config.TLS{CACert: ca.File, Cert: ca.Certificate, Key: ca.Key, Name: "h", Ciphers: tt.ciphers, Suites: tt.suites}.Config()
 		if err != nil {
 			t.Fatal(err)
 		}
 		theirs := ca.Server()
-		theirs.MaxVersion = tt.version
+		theirs.MinVersion, theirs.MaxVersion = tls.VersionTLS10, tt.version
 		l, err := tls.Listen("tcp", "127.0.0.1:0", theirs)
 		if err != nil {
 			t.Fatal(err)

@@ -191,6 +191,14 @@ func (c Context) Addresses() (driver.AddressMap, error) {
 	return m, nil
 }
 
+// HasSeed reports whether an address is that of one of the seeds, as it is
+// announced or as it is reached.
+func (c Context) HasSeed(addr cluster.Addr) bool {
+	m, err := c.Addresses()
+	reached := func(a cluster.Addr) cluster.Addr { return m.Reach(a).Canonical() }
+	return err == nil && slices.ContainsFunc(c.Seeds, func(s cluster.Addr) bool { return reached(s) == reached(addr) })
+}
+
 // Source is where the password is, where it is not in the environment.
 func (c Context) Source() PasswordSource {
 	return PasswordSource{File: c.PasswordFile, Command: c.PasswordCommand}

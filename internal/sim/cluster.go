@@ -111,6 +111,9 @@ func (n *Node) adopt(nodes []*Node, masters, replicas int) {
 		}
 		p.master = n.peer(nodes[(i-masters)/replicas].self.id)
 		p.epoch, p.shard = p.master.epoch, p.master.shard
+		if p == n.self { // which has kept its own, and shows its master's
+			p.epoch = uint64(i + 1)
+		}
 	}
 	n.version++
 }

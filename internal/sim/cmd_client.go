@@ -19,6 +19,8 @@ func clientCommands() map[string]command {
 		"MULTI":          {arity: 1, run: cmdMulti},
 		"EXEC":           {arity: 1, run: cmdExec},
 		"DISCARD":        {arity: 1, run: cmdDiscard},
+		"WATCH":          {arity: -2, keys: allKeys, run: cmdWatch},
+		"UNWATCH":        {arity: 1, run: func(r *request) any { r.watched = nil; return "OK" }},
 		"CLIENT ID":      {arity: 2, run: func(r *request) any { return r.id }},
 		"CLIENT SETNAME": {arity: 3, run: cmdSetName},
 		"CLIENT GETNAME": {arity: 2, run: cmdGetName},
@@ -76,8 +78,27 @@ func cmdDiscard(r *request) any {
 	if !r.multi {
 		return refuse("ERR DISCARD without MULTI")
 	}
-	r.multi = false
+	r.multi, r.watched = false, nil
 	return "OK"
+}
+
+// cmdWatch remembers values: whoever writes to a key puts another one there.
+func cmdWatch(r *request) any {
+	if r.multi {
+		return refuse("ERR WATCH inside MULTI is not allowed")
+	}
+	for _, key := range r.args[1:] {
+		r.watched = append(r.watched, watched{r.db, key, r.n.lookup(r.db, key)})
+	}
+	return "OK"
+}
+
+// watched is a key as it was when it was to be watched; nil for one that was not
+// there.
+type watched struct {
+	db    int
+	key   string
+	value *entry
 }
 
 // cmdExec runs what was queued, with nothing in between. A transaction waits
@@ -86,9 +107,15 @@ func cmdExec(r *request) any {
 	if !r.multi {
 		return refuse("ERR EXEC without MULTI")
 	}
-	r.multi = false
+	keys := r.watched
+	r.multi, r.watched = false, nil
 	if r.poisoned {
 		return refuse("EXECABORT Transaction discarded because of previous errors.")
+	}
+	for _, w := range keys {
+		if r.n.lookup(w.db, w.key) != w.value {
+			return nil
+		}
 	}
 	var rows []command
 	for _, cmd := range r.queued {

@@ -113,6 +113,9 @@ func cmdTime(r *request) any {
 // cmdWait waits for what this connection wrote: one that wrote nothing has
 // nothing to wait for.
 func cmdWait(r *request) any {
+	if !r.n.isMaster() {
+		return refuse("ERR WAIT cannot be used with replica instances. Please also note that since Redis 4.0 if a replica is configured to be writable (which is not the default) writes to replicas are just local and are not propagated.")
+	}
 	want, err := parseInt(r.args[1])
 	if err != nil {
 		return err
@@ -120,9 +123,6 @@ func cmdWait(r *request) any {
 	ms, err := parseInt(r.args[2])
 	if err != nil {
 		return refuse("ERR timeout is not an integer or out of range")
-	}
-	if !r.n.isMaster() {
-		return refuse("ERR WAIT cannot be used with replica instances. Please also note that since Redis 4.0 if a replica is configured to be writable (which is not the default) writes to replicas are just local and are not propagated.")
 	}
 	var check func()
 	check = func() {

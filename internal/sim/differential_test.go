@@ -33,22 +33,28 @@ var (
 // command, has to be the same. Where they differ the server is right.
 func TestDifferential(t *testing.T) {
 	for server := range strings.SplitSeq(*against, ",") {
-		t.Run(server, func(t *testing.T) {
-			t.Parallel() // most of the time gossip is waited for
-			l := labtest.Start(t, labtest.Options{Server: server, Nodes: scriptNodes, Config: []string{
-				"cluster-node-timeout 1000", "cluster-require-full-coverage no",
-			}})
-			scripts, commands := 0, 0
-			for end := time.Now().Add(time.Duration(*minutes) * time.Minute); scripts < 1 || time.Now().Before(end); scripts++ {
-				s := newScript(*seed+scripts, server)
-				commands += len(s.steps)
-				if s.compare(t, l); t.Failed() {
-					break
-				}
-			}
-			t.Logf("%d scripts, %d commands", scripts, commands)
-		})
+		for replicas := range 2 {
+			t.Run(fmt.Sprintf("%s with %d replicas", server, replicas), func(t *testing.T) { replay(t, server, replicas) })
+		}
 	}
+}
+
+// replay replays scripts for as long as was asked, on masters with so many
+// replicas each. Who follows whom changes only where there are any.
+func replay(t *testing.T, server string, replicas int) {
+	t.Parallel() // most of the time gossip is waited for
+	l := labtest.Start(t, labtest.Options{Server: server, Nodes: scriptMasters * (1 + replicas), Config: []string{
+		"cluster-node-timeout 1000", "cluster-require-full-coverage no",
+	}})
+	scripts, commands := 0, 0
+	for end := time.Now().Add(time.Duration(*minutes) * time.Minute); scripts < 1 || time.Now().Before(end); scripts++ {
+		s := newScript(*seed+scripts, server, replicas)
+		commands += len(s.steps)
+		if s.compare(t, l); t.Failed() {
+			break
+		}
+	}
+	t.Logf("%d scripts, %d commands", scripts, commands)
 }
 
 // compare replays the script on both sides. Who hears of something first is up to
@@ -60,11 +66,11 @@ func (s *script) compare(t *testing.T, l *labtest.Lab) {
 	const orders = 6
 	var ways [][]moment
 	for order := range orders {
-		synctest.Test(t, func(t *testing.T) { ways = append(ways, s.replay(simulated(t, s.server, order), nil)) })
+		synctest.Test(t, func(t *testing.T) { ways = append(ways, s.replay(simulated(t, s, order), nil)) })
 	}
 	var diff string
 	for range 2 {
-		if diff = s.difference(ways, s.replay(real(t, l), ways)); diff == "" {
+		if diff = s.difference(ways, s.replay(real(t, l, s), ways)); diff == "" {
 			return
 		}
 	}
@@ -150,9 +156,9 @@ func (w *world) do(st step) any {
 }
 
 // simulated is the simulator's side.
-func simulated(t *testing.T, name string, order int) *world {
+func simulated(t *testing.T, s *script, order int) *world {
 	t.Helper()
-	server, err := serve.Named(name)
+	server, err := serve.Named(s.server)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -173,7 +179,7 @@ func simulated(t *testing.T, name string, order int) *world {
 	w := &world{pass: c.Advance}
 	var ids []string
 	var ports []int
-	for _, n := range c.Form(scriptNodes, 0) {
+	for _, n := range c.Form(scriptMasters, s.replicas) {
 		ids, ports = append(ids, string(n.ID())), append(ports, n.Addr().Port)
 		w.send, w.look = append(w.send, connect(n)), append(w.look, connect(n))
 	}
@@ -184,13 +190,18 @@ func simulated(t *testing.T, name string, order int) *world {
 
 // real is the servers' side. They begin anew, as new processes: no reset makes
 // Redis 7.0 forget whose slots it believed to be given up.
-func real(t *testing.T, l *labtest.Lab) *world {
+func real(t *testing.T, l *labtest.Lab, s *script) *world {
 	t.Helper()
-	for _, n := range l.Nodes() {
-		l.Do(t, n, "FLUSHALL")
+	for i, n := range l.Nodes() {
+		conn := l.Dial(t, n)
+		conn.Do("FLUSHALL") // a replica refuses it, and resets with data
+		conn.Close()
 		l.Do(t, n, "CLUSTER", "RESET", "HARD")
 		if err := n.Restart(t.Context()); err != nil {
 			t.Fatal(err)
+		}
+		if i >= scriptMasters { // the tools give replicas-to-be an epoch, too
+			l.Do(t, n, "CLUSTER", "SET-CONFIG-EPOCH", strconv.Itoa(i+1))
 		}
 	}
 	connect := func(n *lab.Node) func(...string) any {
@@ -206,7 +217,7 @@ func real(t *testing.T, l *labtest.Lab) *world {
 	w := &world{pass: time.Sleep}
 	var ids []string
 	var ports []int
-	for _, m := range labtest.Form(t, l, scriptNodes, 0).Masters {
+	for _, m := range labtest.Form(t, l, scriptMasters, scriptMasters*s.replicas).Members() {
 		ids, ports = append(ids, m.ID), append(ports, m.Port())
 		w.send, w.look = append(w.send, connect(m.Node)), append(w.look, connect(m.Node))
 	}

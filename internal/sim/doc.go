@@ -51,7 +51,7 @@
 // change of mind, MEET and FORGET, failure detection and elections, asynchronous
 // replication with acknowledgements once a second, replicated SETSLOT (Valkey
 // 8), MIGRATE key by key with partial success and a source that is blocked while
-// its target does not answer, expiry, MULTI/EXEC, several databases (Valkey 9),
+// its target does not answer, expiry, MULTI/EXEC and WATCH, several databases (Valkey 9),
 // eviction, passwords. What servers do differently is in one place, the type rules.
 //
 // The rules were compared with Redis 6.0, 7.0 and 8.0 and Valkey 8.1 and 9.1 by

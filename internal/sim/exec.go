@@ -29,6 +29,7 @@ type session struct {
 	multi    bool
 	queued   []driver.Command
 	poisoned bool // a queued command was refused
+	watched  []watched
 }
 
 func (n *Node) connect(d *Dialer, name string) *session {
@@ -149,7 +150,7 @@ func (n *Node) execute(k *call) any {
 		s.poisoned = s.multi
 		return err
 	}
-	if s.multi && !slices.Contains([]string{"EXEC", "DISCARD", "MULTI"}, name) {
+	if s.multi && !slices.Contains([]string{"EXEC", "DISCARD", "MULTI", "WATCH"}, name) {
 		s.queued = append(s.queued, k.cmd)
 		return "QUEUED"
 	}

@@ -14,9 +14,9 @@ import (
 )
 
 const (
-	scriptNodes = 3
-	scriptSteps = 40
-	slotKeys    = 3
+	scriptMasters = 3
+	scriptSteps   = 40
+	slotKeys      = 3
 )
 
 // scriptSlots are the slots in which scripts work: two of A's, and one each of
@@ -27,11 +27,14 @@ func nodeName(i int) string { return string(rune('A' + i)) }
 
 // script is a random sequence of commands, the same for the same seed.
 type script struct {
-	seed   int
-	server string
-	steps  []step
-	r      *rand.Rand
+	seed     int
+	server   string
+	replicas int // of each master
+	steps    []step
+	r        *rand.Rand
 }
+
+func (s *script) nodes() int { return scriptMasters * (1 + s.replicas) }
 
 // step is one command for one node. "@A" stands for A's id, "#A" for its port,
 // "dump of k" for the payload that DUMP k gave before.
@@ -43,8 +46,8 @@ type step struct {
 
 func (st step) String() string { return nodeName(st.node) + ": " + strings.Join(st.words, " ") }
 
-func newScript(seed int, server string) *script {
-	s := &script{seed: seed, server: server, r: rand.New(rand.NewPCG(uint64(seed), 0))}
+func newScript(seed int, server string, replicas int) *script {
+	s := &script{seed: seed, server: server, replicas: replicas, r: rand.New(rand.NewPCG(uint64(seed), 0))}
 	for len(s.steps) < scriptSteps {
 		s.grow()
 	}
@@ -54,7 +57,11 @@ func newScript(seed int, server string) *script {
 // grow adds a command, now and then with another one that it needs.
 func (s *script) grow() {
 	slot := s.pick(scriptSlots())
-	node := s.r.IntN(scriptNodes)
+	node := s.r.IntN(s.nodes())
+	if s.replicas > 0 && s.r.IntN(8) == 0 {
+		s.add(node, s.role()...)
+		return
+	}
 	switch n := s.r.IntN(100); {
 	case n < 35:
 		s.add(node, s.ownership(slot)...)
@@ -69,7 +76,7 @@ func (s *script) grow() {
 	case n < 68:
 		key := s.key(slot)
 		s.add(node, "DUMP", key)
-		s.add(s.r.IntN(scriptNodes), "RESTORE", key, s.oneOf("0", "1000000"), "dump of "+key, "REPLACE")
+		s.add(s.r.IntN(s.nodes()), "RESTORE", key, s.oneOf("0", "1000000"), "dump of "+key, "REPLACE")
 	case n < 72:
 		s.add(node, "SET", s.key(slot), "brief", "PX", "30")
 		s.steps[len(s.steps)-1].pause = 400 * time.Millisecond
@@ -91,7 +98,7 @@ func (s *script) add(node int, words ...string) {
 }
 
 func (s *script) ownership(slot int) []string {
-	number, peer := strconv.Itoa(slot), "@"+nodeName(s.r.IntN(scriptNodes))
+	number, peer := strconv.Itoa(slot), "@"+nodeName(s.r.IntN(s.nodes()))
 	switch n := s.r.IntN(20); {
 	case n < 5:
 		return []string{"CLUSTER", "SETSLOT", number, "MIGRATING", peer}
@@ -111,8 +118,16 @@ func (s *script) ownership(slot int) []string {
 	return []string{"CLUSTER", s.oneOf("ADDSLOTSRANGE", "DELSLOTSRANGE"), number, number}
 }
 
+// role is what changes who follows whom.
+func (s *script) role() []string {
+	if s.r.IntN(2) == 0 {
+		return []string{"CLUSTER", "REPLICATE", "@" + nodeName(s.r.IntN(s.nodes()))}
+	}
+	return []string{"CLUSTER", "FAILOVER"}
+}
+
 func (s *script) migrate(slot int) []string {
-	words := []string{"MIGRATE", "127.0.0.1", "#" + nodeName(s.r.IntN(scriptNodes)), "", "0", "1000"}
+	words := []string{"MIGRATE", "127.0.0.1", "#" + nodeName(s.r.IntN(s.nodes())), "", "0", "1000"}
 	for _, option := range []string{"COPY", "REPLACE"} {
 		if s.r.IntN(3) == 0 {
 			words = append(words, option)
@@ -250,16 +265,28 @@ func (w *world) state() string {
 	var b strings.Builder
 	for i, send := range w.look {
 		info := infoFields(send("CLUSTER", "INFO"))
-		fmt.Fprintf(&b, "%s: state %s, epoch %s of %s\n", nodeName(i), info["cluster_state"], info["cluster_my_epoch"], info["cluster_current_epoch"])
 		view, err := cluster.ParseNodes(send("CLUSTER", "NODES").(string))
 		if err != nil {
 			return err.Error()
 		}
+		fmt.Fprintf(&b, "%s: state %s, epoch %s of %s%s\n", nodeName(i), info["cluster_state"], info["cluster_my_epoch"], info["cluster_current_epoch"], w.masters(view))
 		for _, slot := range scriptSlots() {
 			fmt.Fprintf(&b, "%s: slot %d of %s, %s\n", nodeName(i), slot, w.ownership(view, slot), w.content(send, slot))
 		}
 	}
 	return b.String()
+}
+
+// masters are who follows whom.
+func (w *world) masters(v cluster.View) string {
+	var pairs []string
+	for _, n := range v.Nodes {
+		if n.MasterID != "" {
+			pairs = append(pairs, fmt.Sprintf(", %s of %s", w.names.Replace(string(n.ID)), w.names.Replace(string(n.MasterID))))
+		}
+	}
+	slices.Sort(pairs)
+	return strings.Join(pairs, "")
 }
 
 func infoFields(reply any) map[string]string {

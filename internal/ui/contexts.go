@@ -95,11 +95,13 @@ func (v ContextShown) Text(p *Page) {
 		{"insecure", map[bool]string{true: "yes"}[c.Insecure]},
 		{"address-map", pairsOf(c.AddressMap)},
 		{"zones", pairsOf(c.Zones)},
-		{"cluster-id", joined(c.ClusterID)},
 	} {
 		if field.value != "" {
 			p.Line("  %-12s %s", field.name, field.value)
 		}
+	}
+	for i, id := range c.ClusterID {
+		p.Line("  %-12s %s", map[bool]string{true: "cluster-id"}[i == 0], id)
 	}
 	if v.Done != "" {
 		p.Line("[OK] %s", v.Done)

@@ -5,11 +5,13 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
 	"github.com/trib-dev/trib/pkg/cluster"
 	"github.com/trib-dev/trib/pkg/driver"
+	"github.com/trib-dev/trib/pkg/move"
 	"github.com/trib-dev/trib/pkg/plan"
 )
 
@@ -38,7 +40,11 @@ func (c *crew) close() {
 // tell sends commands to one node. Only one goroutine may speak to a node at a
 // time.
 func (c *crew) tell(ctx context.Context, n plan.Node, cmds ...driver.Command) ([]driver.Reply, error) {
-	ctx, cancel := context.WithTimeout(ctx, driver.ProbeTimeout)
+	return c.tellWithin(ctx, driver.ProbeTimeout, n, cmds...)
+}
+
+func (c *crew) tellWithin(ctx context.Context, limit time.Duration, n plan.Node, cmds ...driver.Command) ([]driver.Reply, error) {
+	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	c.mu.Lock()
 	conn := c.conns[n.ID]
@@ -70,7 +76,20 @@ func (c *crew) keep(id cluster.NodeID, conn driver.Conn) {
 
 // order is tell for commands that must all succeed with OK.
 func (c *crew) order(ctx context.Context, n plan.Node, cmds ...driver.Command) error {
-	replies, err := c.tell(ctx, n, cmds...)
+	return c.orderWithin(ctx, driver.ProbeTimeout, n, cmds...)
+}
+
+// setSlots is order for SETSLOT, which waits for replicas on some servers.
+func (c *crew) setSlots(ctx context.Context, m cluster.Member, slots []int, words ...string) error {
+	if len(slots) == 0 {
+		return nil
+	}
+	limit := move.SetSlotsWithin(m.Features, len(slots))
+	return c.orderWithin(ctx, limit, plan.Node{ID: m.ID, Addr: m.Addr}, move.SetSlots(m.Features, slots, words...)...)
+}
+
+func (c *crew) orderWithin(ctx context.Context, limit time.Duration, n plan.Node, cmds ...driver.Command) error {
+	replies, err := c.tellWithin(ctx, limit, n, cmds...)
 	if err != nil {
 		return err
 	}

@@ -258,7 +258,10 @@ func (tr *trial) seed() cluster.Addr { return tr.nodes[2].Addr() }
 
 // resume finishes what was begun, as another process on another host would.
 func (tr *trial) resume(ctx context.Context) (steps int, err error) {
-	d := tr.c.Dialer()
+	return tr.resumeWith(ctx, tr.c.Dialer())
+}
+
+func (tr *trial) resumeWith(ctx context.Context, d driver.Dialer) (steps int, err error) {
 	s, err := observe.Cluster(ctx, d, tr.seed())
 	if err != nil {
 		return 0, err

@@ -1,14 +1,20 @@
 package apply_test
 
 import (
+	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/trib-dev/trib/internal/sim"
 	"github.com/trib-dev/trib/pkg/apply"
 	"github.com/trib-dev/trib/pkg/cluster"
+	"github.com/trib-dev/trib/pkg/driver"
 	"github.com/trib-dev/trib/pkg/lock"
+	"github.com/trib-dev/trib/pkg/move"
 	"github.com/trib-dev/trib/pkg/observe"
 	"github.com/trib-dev/trib/pkg/plan"
 )
@@ -112,4 +118,248 @@ func TestAtomicStaleTarget(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestTargetPausedPastItsFailover: the target is paused in the middle of a move
+// for so long that its replica takes over. When it is back it still takes itself
+// for a master, for a moment: what it is sent then is lost, as it is wiped.
+func TestTargetPausedPastItsFailover(t *testing.T) {
+	for name, server := range servers {
+		t.Run(name, func(t *testing.T) {
+			for at := 1; at < 30; at += 9 {
+				synctest.Test(t, func(t *testing.T) {
+					tr := newTrial(sim.Options{Server: server, Latency: 2 * time.Millisecond, Untold: true}, oneLane)
+					before := 0
+					tr.c.Intercept(func(e sim.Event) sim.Action {
+						pauses := isPoint(e) && tr.reached(fault{at: at})
+						return sim.Action{Before: func() {
+							tr.between(e)
+							if pauses {
+								tr.nodes[masterB].Pause()
+								time.AfterFunc(6*time.Second, tr.nodes[masterB].Resume)
+								before, tr.failedOver = tr.writes, true
+							}
+						}}
+					})
+					err := tr.reshard(t.Context(), tr.c.Dialer())
+					tr.c.Intercept(nil)
+					tr.c.Advance(10 * time.Second)
+					_, again := tr.resume(t.Context())
+					if lost := tr.lostBefore(before); len(lost) > 0 || before == 0 {
+						t.Errorf("paused at %d, after %d writes: lost %.300s; reshard: %v, resume: %v", at, before, lost, err, again)
+					}
+				})
+			}
+		})
+	}
+}
+
+// lostBefore are the losses of what was written before a fault: the first writes
+// of the trial. A node that was failed over, and has not heard of it, takes later
+// ones with it whether slots move or not.
+func (tr *trial) lostBefore(writes int) []sim.Loss {
+	tr.c.Settle()
+	return slices.DeleteFunc(tr.model.Check(tr.c), func(l sim.Loss) bool {
+		var n int
+		if _, err := fmt.Sscanf(l.Value, "w%d", &n); err != nil {
+			_, tail, _ := strings.Cut(l.Key, "}new")
+			_, _ = fmt.Sscan(tail, &n)
+		}
+		return n > writes
+	})
+}
+
+// TestLastSlotGiven: finalising at the source first, the reply to the source's
+// giving its last slots up is lost, or the tool dies then. The source is a replica
+// of the target by that time and holds the target's keys, and nobody owns the slots.
+func TestLastSlotGiven(t *testing.T) {
+	for _, kill := range []bool{true, false} {
+		t.Run(fmt.Sprintf("killed %v", kill), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				tr := newTrial(sim.Options{Server: servers["redis 7.0"]}, strict)
+				tr.leave(t, movedSlots)
+				d := tr.c.Dialer()
+				gifts := 0
+				tr.c.Intercept(func(e sim.Event) sim.Action {
+					if e.Cmd.Name() != "EXEC" {
+						return sim.Action{}
+					}
+					if gifts++; gifts != 2 {
+						return sim.Action{}
+					}
+					if kill {
+						return sim.Action{Outcome: sim.DropReply, After: d.Kill}
+					}
+					return sim.Action{Outcome: sim.DropReply, After: func() { tr.c.Advance(time.Second) }}
+				})
+				if err := tr.reshard(t.Context(), d); (err != nil) != kill {
+					t.Errorf("reshard: %v", err)
+				}
+				tr.c.Intercept(nil)
+				tr.c.Settle()
+				if _, err := tr.resume(t.Context()); err != nil {
+					t.Errorf("resume: %v", err)
+				}
+				if tr.nodes[masterA].IsMaster() {
+					t.Error("the source has not lost its last slot")
+				}
+				if problems := tr.problems(t.Context()); problems != nil {
+					t.Errorf("%.600q", problems)
+				}
+			})
+		})
+	}
+}
+
+// leave gives all slots of the first master but so many to the third.
+func (tr *trial) leave(t *testing.T, slots int) {
+	b := &broken{c: tr.c, nodes: tr.nodes}
+	rest := tr.nodes[masterA].Slots().Ranges()[0]
+	first, last := fmt.Sprint(rest.First+slots), fmt.Sprint(rest.Last)
+	for n := range tr.nodes[:masterC+1] {
+		b.raw(t, n, "CLUSTER", "DELSLOTSRANGE", first, last)
+	}
+	b.raw(t, masterC, "CLUSTER", "ADDSLOTSRANGE", first, last)
+	b.raw(t, masterC, "CLUSTER", "BUMPEPOCH")
+	tr.c.Settle()
+}
+
+// TestDecidedMeanwhile: of two differing values the target's is to stay, and a
+// client writes to the source's before it is deleted. Nobody has decided about
+// that write.
+func TestDecidedMeanwhile(t *testing.T) {
+	for _, when := range []string{"WATCH", "DEL", "EXEC"} {
+		t.Run("before "+when, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				tr := newTrial(sim.Options{}, oneLane)
+				key := tr.keys[0]
+				tr.differ(t, key)
+				var decided string
+				tr.move.Decide = func(c move.Conflict) move.Winner {
+					if decided == "" {
+						decided = c.Values[0].Digest
+					}
+					if decided != c.Values[0].Digest {
+						return move.NoWinner
+					}
+					return move.TargetWins
+				}
+				written := false
+				tr.c.Intercept(func(e sim.Event) sim.Action {
+					if e.Cmd.Name() != when || written {
+						return sim.Action{}
+					}
+					written = true
+					return sim.Action{Before: func() { tr.model.Write(tr.writer, key, "late") }}
+				})
+				if _, err := tr.resume(t.Context()); !tr.isConflict(err) || !tr.conflicts[key] {
+					t.Errorf("resume: %v", err)
+				}
+				if !written || !tr.somewhere(sim.Loss{Key: key, Value: "late"}) {
+					t.Errorf("written %v; what was acknowledged is gone", written)
+				}
+			})
+		})
+	}
+}
+
+// differ leaves slot 0 open, with another value of a key on the target.
+func (tr *trial) differ(t *testing.T, key string) {
+	b := &broken{c: tr.c, nodes: tr.nodes}
+	addr := tr.nodes[masterB].Addr()
+	b.raw(t, masterB, "CLUSTER", "SETSLOT", "0", "IMPORTING", string(tr.id(masterA)))
+	b.raw(t, masterA, "CLUSTER", "SETSLOT", "0", "MIGRATING", string(tr.id(masterB)))
+	b.raw(t, masterA, "MIGRATE", addr.Host, fmt.Sprint(addr.Port), key, "0", "5000")
+	b.raw(t, masterA, "CLUSTER", "SETSLOT", "0", "STABLE")
+	tr.model.Write(tr.writer, key, "again")
+	b.raw(t, masterA, "CLUSTER", "SETSLOT", "0", "MIGRATING", string(tr.id(masterB)))
+	tr.c.Settle()
+}
+
+// TestKilledWhileRebinding: the source is failed over while keys move, and whoever
+// resumes that is killed at one of the commands by which it opens the slots anew.
+// What the target holds by then must not pass for stray keys.
+func TestKilledWhileRebinding(t *testing.T) {
+	for kill := 1; kill <= 6; kill++ {
+		synctest.Test(t, func(t *testing.T) {
+			tr := newTrial(sim.Options{}, oneLane)
+			moved, told := 0, 0
+			var d *sim.Dialer
+			tr.c.Intercept(func(e sim.Event) sim.Action {
+				a := sim.Action{Before: func() { tr.between(e) }}
+				switch name := e.Cmd.Name(); {
+				case name == "MIGRATE":
+					if moved++; moved == 2 {
+						a.Before = func() { tr.failOver(e, tr.nodes[replicaA]) }
+					}
+				case d != nil && name == "CLUSTER SETSLOT":
+					if told++; told == kill {
+						a.After = d.Kill
+					}
+				}
+				return a
+			})
+			_ = tr.reshard(t.Context(), tr.c.Dialer()) // it stops at the failover
+			tr.c.Settle()
+			d = tr.c.Dialer()
+			_, err := tr.resumeWith(t.Context(), d)
+			tr.c.Intercept(nil)
+			tr.c.Settle()
+			if _, again := tr.resume(t.Context()); told < kill || again != nil && !tr.isConflict(again) {
+				t.Errorf("killed at %d of %d: %v; resume: %v", kill, told, err, again)
+			}
+			if problems := tr.problems(t.Context()); problems != nil {
+				t.Errorf("killed at %d: %.600q", kill, problems)
+			}
+		})
+	}
+}
+
+// TestConflictLeavesOthers: a key that needs a decision keeps its slot open, and
+// none of those that move beside it.
+func TestConflictLeavesOthers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		wide := oneLane
+		wide.Window = movedSlots
+		tr := newTrial(sim.Options{}, wide)
+		tr.differ(t, tr.keys[0])
+		if err := tr.reshard(t.Context(), tr.c.Dialer()); !tr.isConflict(err) || len(tr.conflicts) != 1 {
+			t.Errorf("reshard: %v", err)
+		}
+		if open := tr.nodes[masterA].Open(); !slices.Equal(open, []int{0}) {
+			t.Errorf("slots %v are open", open)
+		}
+		if got := tr.nodes[masterB].Slots(); !got.Has(1) || !got.Has(2) {
+			t.Errorf("the target has slots %s", got)
+		}
+	})
+}
+
+// TestClosedMeanwhile: a client writes to a slot whose open state was found to
+// protect nothing, right before it is cleared.
+func TestClosedMeanwhile(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		tr := newTrial(sim.Options{}, oneLane)
+		b := &broken{c: tr.c, nodes: tr.nodes, model: tr.model}
+		b.open(t, "0")
+		b.raw(t, masterC, "CLUSTER", "SETSLOT", "0", "IMPORTING", string(tr.id(masterA)))
+		key := "{" + tags()[0] + "}astray"
+		counts := 0
+		tr.c.Intercept(func(e sim.Event) sim.Action {
+			if e.Node != tr.nodes[masterC] || !slices.Equal(e.Cmd, driver.Cmd("CLUSTER", "COUNTKEYSINSLOT", "0")) {
+				return sim.Action{}
+			}
+			if counts++; counts != 3 { // for the plan, and when it begins
+				return sim.Action{}
+			}
+			return sim.Action{Before: func() { b.raw(t, masterC, "SET", key, "v") }}
+		})
+		_, _, err := b.heal(t.Context(), tr.c.Dialer(), plan.HealOptions{})
+		if _, stale := errors.AsType[*apply.StaleError](err); !stale {
+			t.Errorf("after %d counts: %v", counts, err)
+		}
+		if tr.nodes[masterC].Importing(0) == "" {
+			t.Error("the slot was closed over a key")
+		}
+	})
 }

@@ -88,16 +88,16 @@ func (r *runner) claim(ctx context.Context, step plan.Step) error {
 // of none; Valkey 8 does, and might take the slot itself if it were told first.
 func (r *runner) tellPinned(ctx context.Context, step plan.Step, s cluster.State) error {
 	for _, m := range s.Masters() {
-		var cmds []driver.Command
-		for slot := range step.Slots.All() {
-			if m.View.Self().Importing[slot] == step.Node {
-				cmds = append(cmds, driver.Cmd("CLUSTER", "SETSLOT", strconv.Itoa(slot), "NODE", string(step.Node)))
-			}
-		}
-		if len(cmds) == 0 || m.Features.ReplicatedSetSlot {
+		if m.Features.ReplicatedSetSlot {
 			continue
 		}
-		if err := r.crew.order(ctx, plan.Node{ID: m.ID, Addr: m.Addr}, cmds...); err != nil {
+		var pinned []int
+		for slot := range step.Slots.All() {
+			if m.View.Self().Importing[slot] == step.Node {
+				pinned = append(pinned, slot)
+			}
+		}
+		if err := r.crew.setSlots(ctx, m, pinned, "NODE", string(step.Node)); err != nil {
 			return err
 		}
 	}
@@ -134,10 +134,8 @@ func (r *runner) takeSlots(ctx context.Context, m cluster.Member, slots cluster.
 		bound = bound.Union(n.Slots)
 	}
 	missing := slots.Minus(m.Slots())
-	var cmds []driver.Command
-	for slot := range slots.Intersect(m.OpenSlots()).All() {
-		cmds = append(cmds, driver.Cmd("CLUSTER", "SETSLOT", strconv.Itoa(slot), "STABLE"))
-	}
+	open := slots.Intersect(m.OpenSlots()).Slots()
+	cmds := move.SetSlots(m.Features, open, "STABLE")
 	disown := driver.Cmd("CLUSTER", "DELSLOTS")
 	for slot := range missing.Intersect(bound).All() {
 		disown = append(disown, strconv.Itoa(slot))
@@ -150,7 +148,7 @@ func (r *runner) takeSlots(ctx context.Context, m cluster.Member, slots cluster.
 	}
 	node := r.node(m.ID)
 	if len(cmds) > 0 {
-		if err := r.crew.order(ctx, node, cmds...); err != nil {
+		if err := r.crew.orderWithin(ctx, move.SetSlotsWithin(m.Features, len(open)), node, cmds...); err != nil {
 			return err
 		}
 	}

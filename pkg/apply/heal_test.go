@@ -88,6 +88,34 @@ func (b *broken) stable(t *testing.T, nodes ...int) {
 	}
 }
 
+// leave leaves but one slot to node 0: the others go to node 2.
+func (b *broken) leave(t *testing.T, slot int) {
+	t.Helper()
+	for _, other := range []int{1, 2} {
+		b.take(t, 2, 0, other, keysPerSlot)
+	}
+	words := []string{"CLUSTER", "DELSLOTSRANGE"}
+	for _, r := range b.nodes[0].Slots().Minus(cluster.SlotsOf(slot)).Ranges() {
+		words = append(words, fmt.Sprint(r.First), fmt.Sprint(r.Last))
+	}
+	b.everywhere(t, words...)
+	words[1] = "ADDSLOTSRANGE"
+	b.raw(t, 2, words...)
+	b.raw(t, 2, "CLUSTER", "BUMPEPOCH")
+	b.c.Settle()
+}
+
+// take moves n keys of a slot to a node, and leaves the slot where it is.
+func (b *broken) take(t *testing.T, to, from, slot, n int) {
+	t.Helper()
+	addr, number := b.nodes[to].Addr(), fmt.Sprint(slot)
+	b.raw(t, to, "CLUSTER", "SETSLOT", number, "IMPORTING", string(b.nodes[from].ID()))
+	for i := range n {
+		b.raw(t, from, "MIGRATE", addr.Host, fmt.Sprint(addr.Port), fmt.Sprintf("{%s}%d", tags()[slot], i), "0", "5000")
+	}
+	b.raw(t, to, "CLUSTER", "SETSLOT", number, "STABLE")
+}
+
 // damages are what is done to a cluster, and what has to be decided for its
 // repair.
 var damages = []struct {
@@ -111,11 +139,17 @@ var damages = []struct {
 		b.stray(t, 12, "COPY")
 		b.stable(t, 0, 1)
 	}},
+	{"a last slot half moved, and keys of another", plan.ForeignAdopt, func(t *testing.T, b *broken) {
+		b.leave(t, 0)
+		b.take(t, 0, 2, 1, 5)
+		b.stray(t, 13)
+	}},
 	{"nothing but leftovers", "", func(t *testing.T, b *broken) {
 		b.open(t, "0")
 		b.raw(t, 2, "CLUSTER", "SETSLOT", "0", "IMPORTING", string(b.nodes[0].ID()))
 		b.raw(t, 2, "CLUSTER", "SETSLOT", "1", "IMPORTING", string(b.nodes[0].ID()))
 		b.raw(t, 1, "CLUSTER", "SETSLOT", "1", "IMPORTING", string(b.nodes[0].ID()))
+		b.raw(t, 1, "CLUSTER", "SETSLOT", "2", "IMPORTING", string(b.nodes[2].ID())) // which never had it
 	}},
 }
 
@@ -265,6 +299,43 @@ func TestHealFailedOver(t *testing.T) {
 				})
 			})
 		}
+	}
+}
+
+// TestHealTwoHeirs: two nodes import a slot from a master that was failed over,
+// and both have keys of it. Where its successor does not know of the move, nobody
+// knows to whom it went.
+func TestHealTwoHeirs(t *testing.T) {
+	for server := range servers {
+		t.Run(server, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b := newBroken(server, 0, 1)
+				b.stray(t, 5)
+				b.raw(t, 2, "CLUSTER", "SETSLOT", "0", "IMPORTING", string(b.nodes[0].ID()))
+				b.raw(t, 0, "CLUSTER", "SETSLOT", "0", "MIGRATING", string(b.nodes[2].ID()))
+				addr := b.nodes[2].Addr()
+				for i := 5; i < 10; i++ {
+					b.raw(t, 0, "MIGRATE", addr.Host, fmt.Sprint(addr.Port), fmt.Sprintf("{%s}%d", tags()[0], i), "0", "5000")
+				}
+				b.nodes[3].Takeover()
+				b.c.Settle()
+				_, left, err := b.heal(t.Context(), b.c.Dialer(), plan.HealOptions{})
+				if left == nil || err != nil {
+					t.Fatalf("%v, %v", left, err)
+				}
+				for _, u := range left {
+					if u.Flag == "" {
+						t.Errorf("nothing decides: %s", u)
+					}
+				}
+				if _, left, err = b.heal(t.Context(), b.c.Dialer(), plan.HealOptions{ForeignKeys: plan.ForeignAdopt}); left != nil || err != nil {
+					t.Fatalf("%v, %v", left, err)
+				}
+				if problems := b.problems(t.Context()); problems != nil {
+					t.Errorf("%q", problems)
+				}
+			})
+		})
 	}
 }
 

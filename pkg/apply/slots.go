@@ -5,15 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strconv"
 	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 
 	"github.com/trib-dev/trib/pkg/cluster"
-	"github.com/trib-dev/trib/pkg/driver"
 	"github.com/trib-dev/trib/pkg/move"
+	"github.com/trib-dev/trib/pkg/observe"
 	"github.com/trib-dev/trib/pkg/plan"
 )
 
@@ -276,14 +275,19 @@ func mayBeFresh(s cluster.State, step plan.Step) bool {
 	return from.View.Self().Epoch > to.View.Self().Epoch
 }
 
-// closeSlots clears open states that prepare found to protect no keys.
+// closeSlots clears open states that protect no keys. Clients may have written
+// since prepare found that, so it is looked at once more.
 func (r *runner) closeSlots(ctx context.Context, steps []int) error {
+	s, err := r.observe(ctx)
+	if err != nil {
+		return err
+	}
+	observe.Count(ctx, r.o.Dialer, s, r.slotsToClose)
+	if err := r.unblocked(steps, s); err != nil {
+		return err
+	}
 	return each(steps, func(i int) error {
-		step := r.p.Steps[i]
-		var cmds []driver.Command
-		for slot := range step.Slots.All() {
-			cmds = append(cmds, driver.Cmd("CLUSTER", "SETSLOT", strconv.Itoa(slot), "STABLE"))
-		}
-		return r.crew.order(ctx, r.node(step.Node), cmds...)
+		m, _ := s.Get(r.p.Steps[i].Node)
+		return r.crew.setSlots(ctx, m, m.OpenSlots().Intersect(r.p.Steps[i].Slots).Slots(), "STABLE")
 	})
 }

@@ -31,10 +31,17 @@ func noReplica(v *sight) []Finding {
 	}
 	return []Finding{{
 		Code: NoReplica, Severity: Warning, Nodes: v.ids(bare),
-		Summary:  fmt.Sprintf("%s no replica: what it holds is lost with it", have(len(bare), "master")),
+		Summary:  fmt.Sprintf("%s no replica: what %s", have(len(bare), "master"), lostWith(len(bare))),
 		Evidence: []string{v.named(bare)},
 		Remedy:   "give each master a replica on another host; trib fix --spread-replicas uses spare ones",
 	}}
+}
+
+func lostWith(n int) string {
+	if n == 1 {
+		return "it holds is lost with it"
+	}
+	return "they hold is lost with them"
 }
 
 // have is "1 master has", "2 masters have".

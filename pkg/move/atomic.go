@@ -53,13 +53,13 @@ func Atomic(ctx context.Context, d driver.Dialer, name string, from, to cluster.
 		dialer: d, name: name, from: from, to: to, o: o.withDefaults(from),
 		report: oneAtATime(report),
 	}
-	a := &atomic{mover: c.newMover(), dialect: from.Features.Atomic, all: slots}
-	defer a.close()
-	return a.run(ctx, c.jobs(ctx, slots))
+	s := &serverMove{mover: c.newMover(), dialect: from.Features.Atomic, all: slots}
+	defer s.close()
+	return s.run(ctx, c.jobs(ctx, slots))
 }
 
-// atomic is a move by the servers themselves.
-type atomic struct {
+// serverMove is a move by the servers themselves.
+type serverMove struct {
 	*mover
 	dialect cluster.Dialect
 	all     cluster.SlotSet // of the whole move
@@ -98,12 +98,12 @@ func divide(slots cluster.SlotSet, counts map[int]int64, limit time.Duration) []
 	return jobs
 }
 
-func (a *atomic) run(ctx context.Context, jobs []cluster.SlotSet) error {
+func (s *serverMove) run(ctx context.Context, jobs []cluster.SlotSet) error {
 	for _, slots := range jobs {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
-		if err := a.insist(ctx, slots); err != nil {
+		if err := s.insist(ctx, slots); err != nil {
 			return err
 		}
 	}
@@ -111,19 +111,24 @@ func (a *atomic) run(ctx context.Context, jobs []cluster.SlotSet) error {
 }
 
 // insist moves the slots of one job, in a bounded number of attempts.
-func (a *atomic) insist(ctx context.Context, slots cluster.SlotSet) error {
+func (s *serverMove) insist(ctx context.Context, slots cluster.SlotSet) error {
 	begun, pause := time.Now(), firstPause
+	told := begun
 	for attempt := 1; ; attempt++ {
-		err := a.attempt(ctx, slots)
+		err := s.attempt(ctx, slots)
 		if err == nil || ctx.Err() != nil {
 			return err
 		}
 		if errors.Is(err, errBusy) && time.Since(begun) < jobLimit {
 			attempt, pause = 0, slowestGlance
-		} else if a.hopeless(err, attempt, begun) {
+			if time.Since(told) > noticeAfter {
+				told = time.Now()
+				s.report(Progress{Waiting: err.Error()})
+			}
+		} else if s.hopeless(err, attempt, begun) {
 			return err
 		} else {
-			a.report(Progress{Waiting: fmt.Sprintf("%v; trying again", err)})
+			s.report(Progress{Waiting: fmt.Sprintf("%v; trying again", err)})
 		}
 		if err := sleep(ctx, pause); err != nil {
 			return err
@@ -134,58 +139,68 @@ func (a *atomic) insist(ctx context.Context, slots cluster.SlotSet) error {
 
 // hopeless reports whether enough was tried, or another attempt would end the
 // same.
-func (a *atomic) hopeless(err error, attempt int, begun time.Time) bool {
+func (s *serverMove) hopeless(err error, attempt int, begun time.Time) bool {
 	tired := attempt >= jobAttempts
 	if failed, ok := errors.AsType[*JobError](err); ok {
 		return failed.Final || tired
 	}
 	if driver.IsTransport(err) || errors.Is(err, errLookAgain) {
-		return tired && time.Since(begun) > a.patience
+		return tired && time.Since(begun) > s.patience
 	}
 	return tired || !mayPass(err)
 }
 
 // attempt brings the slots from whatever state they are in to the target: what
 // became of a job that nobody remembers, the owner of its slots tells.
-func (a *atomic) attempt(ctx context.Context, slots cluster.SlotSet) error {
-	if err := a.lookAtEnds(ctx); err != nil {
+func (s *serverMove) attempt(ctx context.Context, slots cluster.SlotSet) error {
+	if err := s.lookAtEnds(ctx); err != nil {
 		return err
 	}
-	before := a.src.view.Self()
-	switch left := slots.Minus(a.dst.view.Self().Slots); {
+	before := s.src.view.Self()
+	switch left := slots.Minus(s.dst.view.Self().Slots); {
 	case left.Empty():
 	case !left.Minus(before.Slots).Empty():
-		return fmt.Errorf("slots %s belong neither to %s nor to %s", left.Minus(before.Slots), a.src.addr, a.dst.addr)
-	case !a.dst.seen.master:
-		return fmt.Errorf("the target %s is not a master any more", a.dst.addr)
+		return s.elsewhere(left.Minus(before.Slots))
+	case !s.dst.seen.master:
+		return fmt.Errorf("the target %s is not a master any more", s.dst.addr)
 	default:
-		if whole, err := a.work(ctx, left); err != nil {
+		if whole, err := s.work(ctx, left); err != nil {
 			return err
 		} else if !whole {
-			return a.attempt(ctx, slots)
+			return s.attempt(ctx, slots)
 		}
 	}
 	// What has changed hands is looked at to the end, whatever ctx says.
-	return a.confirm(context.WithoutCancel(ctx), slots, before)
+	return s.confirm(context.WithoutCancel(ctx), slots, before)
 }
 
-func (a *atomic) lookAtEnds(ctx context.Context) error {
+// elsewhere says who has slots that neither end has, by the source's view.
+func (s *serverMove) elsewhere(slots cluster.SlotSet) error {
+	if self := s.src.view.Self(); !self.IsMaster() {
+		if heir, ok := s.src.view.Get(self.MasterID); ok && slots.Minus(heir.Slots).Empty() {
+			return fmt.Errorf("the source %s is not a master any more: slots %s are with %s", s.src.addr, slots, heir.Addr)
+		}
+	}
+	return fmt.Errorf("slots %s belong neither to %s nor to %s", slots, s.src.addr, s.dst.addr)
+}
+
+func (s *serverMove) lookAtEnds(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, driver.ProbeTimeout)
 	defer cancel()
-	if err := a.src.look(ctx); err != nil {
+	if err := s.src.look(ctx); err != nil {
 		return err
 	}
-	return a.dst.look(ctx)
+	return s.dst.look(ctx)
 }
 
 // confirm waits until both ends have drawn the consequences of a job that was
 // carried out, and proves that the source has nothing left.
-func (a *atomic) confirm(ctx context.Context, slots cluster.SlotSet, before cluster.Node) error {
+func (s *serverMove) confirm(ctx context.Context, slots cluster.SlotSet, before cluster.Node) error {
 	ctx, cancel := context.WithTimeout(ctx, takeover)
 	defer cancel()
 	pause := firstGlance
 	for {
-		waiting, err := a.unconfirmed(ctx, slots)
+		waiting, err := s.unconfirmed(ctx, slots)
 		if err != nil {
 			return err
 		}
@@ -197,38 +212,38 @@ func (a *atomic) confirm(ctx context.Context, slots cluster.SlotSet, before clus
 		}
 		pause = min(2*pause, slowestGlance)
 	}
-	a.noteChanges(before, a.src.view.Self())
-	return a.settle(ctx, slots)
+	s.noteChanges(before, s.src.view.Self())
+	return s.settle(ctx, slots)
 }
 
 // unconfirmed is what both ends do not show yet of slots that have moved.
-func (a *atomic) unconfirmed(ctx context.Context, slots cluster.SlotSet) (string, error) {
-	if err := a.lookAtEnds(ctx); err != nil {
+func (s *serverMove) unconfirmed(ctx context.Context, slots cluster.SlotSet) (string, error) {
+	if err := s.lookAtEnds(ctx); err != nil {
 		return "", err
 	}
-	src, dst := a.src.view.Self(), a.dst.view.Self()
+	src, dst := s.src.view.Self(), s.dst.view.Self()
 	if missing := slots.Minus(dst.Slots); !missing.Empty() {
-		return fmt.Sprintf("%s does not own slots %s", a.dst.addr, missing), nil
+		return fmt.Sprintf("%s does not own slots %s", s.dst.addr, missing), nil
 	}
 	if kept := slots.Intersect(src.Slots); !kept.Empty() {
-		return fmt.Sprintf("%s still claims slots %s", a.src.addr, kept), nil
+		return fmt.Sprintf("%s still claims slots %s", s.src.addr, kept), nil
 	}
 	if !src.IsMaster() {
 		return "", nil // it has lost its last slot, and what it holds is its master's
 	}
-	if keys, err := a.keysAt(ctx, a.src, slots); err != nil || keys > 0 {
-		return fmt.Sprintf("%s still has %d keys of slots %s", a.src.addr, keys, slots), err
+	if keys, err := s.keysAt(ctx, s.src, slots); err != nil || keys > 0 {
+		return fmt.Sprintf("%s still has %d keys of slots %s", s.src.addr, keys, slots), err
 	}
 	return "", nil
 }
 
-func (a *atomic) keysAt(ctx context.Context, e *end, slots cluster.SlotSet) (int64, error) {
+func (s *serverMove) keysAt(ctx context.Context, e *end, slots cluster.SlotSet) (int64, error) {
 	list := slots.Slots()
-	replies, err := e.do(ctx, driver.CountCommands(a.databases, list)...)
+	replies, err := e.do(ctx, driver.CountCommands(s.databases, list)...)
 	if err != nil {
 		return 0, err
 	}
-	counts, err := driver.ReadCounts(replies, a.databases, list)
+	counts, err := driver.ReadCounts(replies, s.databases, list)
 	if err != nil {
 		return 0, fmt.Errorf("%s: counting keys: %w", e.addr, err)
 	}
@@ -241,21 +256,21 @@ func (a *atomic) keysAt(ctx context.Context, e *end, slots cluster.SlotSet) (int
 
 // settle waits for the target's replicas, since only the target has the keys
 // now, and reports what has moved.
-func (a *atomic) settle(ctx context.Context, slots cluster.SlotSet) error {
-	keys, err := a.keysAt(ctx, a.dst, slots)
+func (s *serverMove) settle(ctx context.Context, slots cluster.SlotSet) error {
+	keys, err := s.keysAt(ctx, s.dst, slots)
 	if err != nil {
 		return err
 	}
-	if err := a.askStanding(ctx); err != nil {
+	if err := s.askStanding(ctx); err != nil {
 		return err
 	}
-	a.noteReplicas()
-	if a.needed() > 0 {
-		if err := a.awaitReplicas(ctx); err != nil {
-			a.report(Progress{Notice: fmt.Sprintf("%v: until they have, a failure of %s can lose what was moved", err, a.dst.addr)})
+	s.noteReplicas()
+	if s.needed() > 0 {
+		if err := s.awaitReplicas(ctx); err != nil {
+			s.report(Progress{Notice: fmt.Sprintf("%v: until they have, a failure of %s can lose what was moved", err, s.dst.addr)})
 		}
 	}
-	a.report(Progress{Slots: slots, Keys: keys})
+	s.report(Progress{Slots: slots, Keys: keys})
 	return nil
 }
 

@@ -1,10 +1,14 @@
 package move
 
 import (
+	"context"
+	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/trib-dev/trib/pkg/cluster"
+	"github.com/trib-dev/trib/pkg/driver"
 )
 
 // TestDivide: no job is much longer than allowed, and all are about alike; a slot
@@ -44,4 +48,37 @@ func TestDivide(t *testing.T) {
 			}
 		}
 	}
+}
+
+// deaf refuses everything.
+type deaf struct{ asked int }
+
+func (d *deaf) Do(_ context.Context, cmds ...driver.Command) ([]driver.Reply, error) {
+	d.asked++
+	replies := make([]driver.Reply, len(cmds))
+	for i := range replies {
+		replies[i].Err = &driver.ServerError{Text: "ERR not now"}
+	}
+	return replies, nil
+}
+
+func (d *deaf) Close() error { return nil }
+
+// TestCancelRefused: a node that does not cancel a job is told so again, and not
+// waited for without end.
+func TestCancelRefused(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		conn := &deaf{}
+		s := &serverMove{mover: &mover{src: &end{conn: conn}}, dialect: cluster.MigrateSlots}
+		var c cancellation
+		begun := time.Now()
+		var err error
+		for err == nil && time.Since(begun) < time.Minute {
+			err = s.demandEnd(&c, cluster.Job{}, nil)
+			time.Sleep(slowestGlance)
+		}
+		if err == nil || !strings.Contains(err.Error(), "not now") || conn.asked < 10 {
+			t.Errorf("told %d times, then %v", conn.asked, err)
+		}
+	})
 }

@@ -207,20 +207,33 @@ func (m *mover) move(ctx context.Context, window []int) error {
 	if held, err = m.withoutBigKeys(ctx, held); err != nil {
 		return err
 	}
-	if len(held) > 0 {
-		if err := m.carry(ctx, held); err != nil {
-			return err
-		}
+	carried, conflicts, err := m.carryMost(ctx, held)
+	if err != nil {
+		return err
 	}
-	closed := slices.Concat(moved, given, held)
+	closed := slices.Concat(moved, given, carried)
 	if len(closed) == 0 {
-		return nil
+		return conflictError(conflicts)
 	}
 	if err := m.release(ctx, closed); err != nil {
 		return err
 	}
 	m.report(Progress{Slots: cluster.SlotsOf(closed...)})
-	return nil
+	return conflictError(conflicts)
+}
+
+// carryMost moves slots, and leaves those open in which keys need a decision.
+func (m *mover) carryMost(ctx context.Context, held []int) (carried []int, conflicts []Conflict, err error) {
+	for len(held) > 0 {
+		err := m.carry(ctx, held)
+		e, ok := errors.AsType[*ConflictError](err)
+		if !ok {
+			return held, conflicts, err
+		}
+		conflicts = append(conflicts, e.Conflicts...)
+		held = without(held, e.Conflicts)
+	}
+	return nil, conflicts, nil
 }
 
 func (m *mover) carry(ctx context.Context, held []int) error {

@@ -115,13 +115,7 @@ func (e *end) readView(r driver.Reply) error {
 // owns reports whether the node claimed the slot when it was last read.
 func (e *end) owns(slot int) bool { return e.view.Self().Slots.Has(slot) }
 
-// setWithin is how long so many SETSLOTs may take, and what comes along.
-func (e *end) setWithin(slots int) time.Duration {
-	if e.server.ReplicatedSetSlot {
-		return repliesWithin + time.Duration(slots)*setSlotTimeout
-	}
-	return repliesWithin
-}
+func (e *end) setWithin(slots int) time.Duration { return SetSlotsWithin(e.server, slots) }
 
 // repliesWithin is how long a command that is not MIGRATE may take. On Valkey 8
 // and later every SETSLOT waits for replicas, 2 s by default.

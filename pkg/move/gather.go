@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
-	counter "sync/atomic"
+	"sync/atomic"
 
 	"github.com/trib-dev/trib/pkg/cluster"
 	"github.com/trib-dev/trib/pkg/driver"
@@ -99,7 +99,7 @@ func (c *classic) chunks(slots cluster.SlotSet, most int) [][]int {
 }
 
 // tally counts what was deleted at the holder without a move.
-type tally struct{ equal, given counter.Int64 }
+type tally struct{ equal, given atomic.Int64 }
 
 func (t *tally) note(found comparison) {
 	t.equal.Add(int64(len(found.equal)))

@@ -44,8 +44,16 @@ func (m *mover) given(slot int) bool {
 	return ok && target.Slots.Has(slot) && m.dst.view.Self().Importing[slot] == m.src.id
 }
 
+// joined reports whether the source has become a replica of the target, as one
+// that gives its last slot away does.
+func (m *mover) joined() bool {
+	self := m.src.view.Self()
+	return !self.IsMaster() && self.MasterID == m.dst.id
+}
+
 // claimGiven lets the target claim slots that the source gave up, if that left
-// no key behind.
+// no key behind. A source that gave its last slot up is the target's replica by
+// now: what it holds is the target's.
 func (m *mover) claimGiven(ctx context.Context, slots []int) error {
 	if len(slots) == 0 {
 		return nil
@@ -63,8 +71,14 @@ func (m *mover) claimGiven(ctx context.Context, slots []int) error {
 	if err := m.src.readView(replies[len(replies)-1]); err != nil {
 		return err
 	}
+	if self := m.src.view.Self(); !self.IsMaster() && !m.joined() {
+		return fmt.Errorf("%s gave slots %s up and is a replica of %s now", m.src.addr, cluster.SlotsOf(slots...), self.MasterID)
+	}
 	for _, slot := range slots {
-		if counts[slot] > 0 || !m.given(slot) {
+		if !m.given(slot) {
+			return fmt.Errorf("%w: slot %d is not given up by %s any more", errLookAgain, slot, m.src.addr)
+		}
+		if counts[slot] > 0 && !m.joined() {
 			return fmt.Errorf("%s gave slot %d up with %d keys left in it", m.src.addr, slot, counts[slot])
 		}
 	}

@@ -26,7 +26,10 @@ func (m *mover) merge(ctx context.Context, b batch) error {
 	if err := m.migrateSome(ctx, b, found.sourceWins, true); err != nil {
 		return err
 	}
-	if err := m.drop(ctx, b, append(found.targetWins, found.given...)); err != nil {
+	if err := m.dropLosers(ctx, b, found.targetWins); err != nil {
+		return err
+	}
+	if err := m.drop(ctx, b, found.given); err != nil {
 		return err
 	}
 	if err := m.dropEqual(ctx, b, found.equal); err != nil {
@@ -39,10 +42,10 @@ func (m *mover) merge(ctx context.Context, b batch) error {
 	return nil
 }
 
-// overtaken has a key compared that somebody made at the target after it was
-// found missing there.
+// overtaken has a key compared anew that somebody made at the target after it was
+// found missing there, or that went away at the source.
 func overtaken(err error) error {
-	if driver.Mentions(err, "BUSYKEY") {
+	if driver.Mentions(err, "BUSYKEY") || driver.HasCode(err, "ASK") || driver.HasCode(err, "EXECABORT") {
 		return fmt.Errorf("%w: %w", errLookAgain, err)
 	}
 	return err
@@ -50,9 +53,9 @@ func overtaken(err error) error {
 
 // comparison sorts the keys of a batch by what is to become of them.
 type comparison struct {
-	missing, equal, sourceWins, targetWins []string
-	given                                  []string // up, though only the source has them
-	conflicts                              []Conflict
+	missing, equal, sourceWins []string
+	given                      []string // up, though only the source has them
+	targetWins, conflicts      []Conflict
 }
 
 func (m *mover) compare(ctx context.Context, b batch) (comparison, error) {
@@ -100,7 +103,7 @@ func (found *comparison) differing(c Conflict, w Winner) {
 	case SourceWins:
 		found.sourceWins = append(found.sourceWins, c.Key)
 	case TargetWins:
-		found.targetWins = append(found.targetWins, c.Key)
+		found.targetWins = append(found.targetWins, c)
 	default:
 		found.conflicts = append(found.conflicts, c)
 	}
@@ -168,6 +171,68 @@ func (m *mover) drop(ctx context.Context, b batch, keys []string) error {
 		}
 	}
 	return nil
+}
+
+// dropLosers deletes values at the source that were decided against. A source that
+// migrates serves them to clients: what one has written since they were compared
+// was not decided about, and is compared anew.
+func (m *mover) dropLosers(ctx context.Context, b batch, lost []Conflict) error {
+	if len(lost) == 0 {
+		return nil
+	}
+	keys := make([]string, len(lost))
+	for i, c := range lost {
+		keys[i] = c.Key
+	}
+	if m.gathers() {
+		return m.drop(ctx, b, keys)
+	}
+	if err := m.watch(ctx, b.db, keys); err != nil {
+		return err
+	}
+	now, err := m.values(ctx, m.src, batch{slot: b.slot, db: b.db, keys: keys}, nil)
+	if err != nil {
+		return err
+	}
+	for i, c := range lost {
+		if now[i] == nil || now[i].Bytes != c.Values[0].Bytes || now[i].Digest != c.Values[0].Digest || !now[i].expiresWith(c.Values[0], 0) {
+			m.src.close() // and with it the watch
+			return fmt.Errorf("%w: key %.80q of slot %d was written to", errLookAgain, c.Key, b.slot)
+		}
+	}
+	return m.dropWatched(ctx, b, keys)
+}
+
+func (m *mover) watch(ctx context.Context, db int, keys []string) error {
+	ctx, cancel := context.WithTimeout(ctx, repliesWithin)
+	defer cancel()
+	cmds := m.selectDB(db)
+	for _, key := range keys {
+		cmds = append(cmds, driver.Cmd("WATCH", key))
+	}
+	replies, err := m.src.do(ctx, cmds...)
+	if err == nil {
+		err = driver.FirstErr(replies)
+	}
+	return overtaken(err)
+}
+
+// dropWatched deletes watched keys, all or none.
+func (m *mover) dropWatched(ctx context.Context, b batch, keys []string) error {
+	ctx, cancel := context.WithTimeout(ctx, repliesWithin)
+	defer cancel()
+	cmds := []driver.Command{{"MULTI"}}
+	for _, key := range keys {
+		cmds = append(cmds, driver.Cmd("DEL", key))
+	}
+	replies, err := m.src.do(ctx, append(cmds, driver.Cmd("EXEC"))...)
+	if err == nil {
+		err = driver.FirstErr(replies)
+	}
+	if err == nil && replies[len(cmds)].Value == nil {
+		return fmt.Errorf("%w: keys of slot %d were written to while they were to be deleted", errLookAgain, b.slot)
+	}
+	return overtaken(err)
 }
 
 // same compares a key's values on both ends.

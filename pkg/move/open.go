@@ -15,11 +15,11 @@ func setSlot(slot int, args ...string) driver.Command {
 	return append(driver.Cmd("CLUSTER", "SETSLOT", strconv.Itoa(slot)), args...)
 }
 
-// setSlots are the same for every slot, in the words of the server that is told.
-// One that replicates SETSLOT waits for its replicas, 2 s for each slot unless
+// SetSlots are CLUSTER SETSLOT for every slot, in the words of the server that is
+// told. One that replicates SETSLOT waits for its replicas, 2 s for each slot unless
 // it is told otherwise: a window would take longer than any deadline.
-func (e *end) setSlots(slots []int, args ...string) []driver.Command {
-	if e.server.ReplicatedSetSlot {
+func SetSlots(server cluster.Features, slots []int, args ...string) []driver.Command {
+	if server.ReplicatedSetSlot {
 		args = append(args, "TIMEOUT", strconv.FormatInt(setSlotTimeout.Milliseconds(), 10))
 	}
 	cmds := make([]driver.Command, len(slots))
@@ -27,6 +27,18 @@ func (e *end) setSlots(slots []int, args ...string) []driver.Command {
 		cmds[i] = setSlot(slot, args...)
 	}
 	return cmds
+}
+
+// SetSlotsWithin is how long so many of them may take, and what comes along.
+func SetSlotsWithin(server cluster.Features, slots int) time.Duration {
+	if server.ReplicatedSetSlot {
+		return repliesWithin + time.Duration(slots)*setSlotTimeout
+	}
+	return repliesWithin
+}
+
+func (e *end) setSlots(slots []int, args ...string) []driver.Command {
+	return SetSlots(e.server, slots, args...)
 }
 
 // open makes the target import and then the source migrate: in this order,
@@ -67,12 +79,17 @@ func (m *mover) open(ctx context.Context, slots []int) error {
 
 // mayOpen refuses slots that somebody else is moving elsewhere.
 func (m *mover) mayOpen(slots []int) error {
+	if err := m.targetSeen(); err != nil {
+		return err
+	}
 	for _, slot := range slots {
 		to, ok := m.src.view.Self().Migrating[slot]
 		switch {
 		case !ok || to == m.dst.id || wasReplacedBy(m.src.view, to, m.dst.id):
 		case wasReplacedBy(m.dst.view, to, m.dst.id):
 			return fmt.Errorf("%w: %s has not heard yet that %s took over from %s", errLookAgain, m.src.addr, m.dst.addr, to)
+		case hasNoSlots(m.dst.view, to):
+			return fmt.Errorf("%w: %s sends slot %d to %s, which has no slots any more, and who took over is not known there yet", errLookAgain, m.src.addr, slot, to)
 		default:
 			return fmt.Errorf("slot %d is migrating from %s to another node, %s", slot, m.src.addr, to)
 		}
@@ -81,11 +98,30 @@ func (m *mover) mayOpen(slots []int) error {
 }
 
 // wasReplacedBy reports whether somebody sees old as a replica of its successor,
-// or as failed and without slots: it was failed over. The successor is the first
-// to know.
+// or as failed and without slots, which its successor may have taken: it was failed
+// over. The successor is the first to know.
 func wasReplacedBy(v cluster.View, old, successor cluster.NodeID) bool {
 	n, ok := v.Get(old)
-	return ok && (n.MasterID == successor || n.Flags.Has(cluster.FlagFailed) && n.Slots.Empty())
+	return ok && (n.MasterID == successor || n.Flags.Has(cluster.FlagFailed) && n.Slots.Empty() && mayReplace(v, n, successor))
+}
+
+// mayReplace reports whether a node may have taken a failed one's slots. Servers
+// since Redis 7.2 tell who is of one shard; on older ones nobody takes the place of
+// a node that never had slots, and whoever takes another's has a higher epoch.
+func mayReplace(v cluster.View, failed cluster.Node, successor cluster.NodeID) bool {
+	n, _ := v.Get(successor)
+	if a, b := failed.Aux["shard-id"], n.Aux["shard-id"]; a != "" && b != "" {
+		return a == b
+	}
+	return failed.Epoch > 0 && n.Epoch > failed.Epoch
+}
+
+// hasNoSlots reports whether somebody sees a node as a master without slots. Right after a
+// failover those who have heard of the new owner have not all heard of the old one
+// that it is a replica now.
+func hasNoSlots(v cluster.View, id cluster.NodeID) bool {
+	n, ok := v.Get(id)
+	return ok && n.IsMaster() && n.Slots.Empty()
 }
 
 // freshSlots are the slots that are closed at both ends and have no key on the
@@ -118,10 +154,14 @@ func (m *mover) freshSlots(ctx context.Context, slots []int) (fresh []int, err e
 }
 
 func (m *mover) importSlots(ctx context.Context, slots []int) error {
-	imports, err := m.rebind(slots)
+	moved, err := m.inherited(slots)
 	if err != nil {
 		return err
 	}
+	if err := m.sendAway(ctx, moved); err != nil {
+		return err
+	}
+	imports := m.dst.setSlots(moved, "NODE", string(m.src.id))
 	imports = append(imports, m.dst.setSlots(slots, "IMPORTING", string(m.src.id))...)
 	replies, err := m.dst.do(ctx, append(imports, driver.Cmd("CLUSTER", "NODES"))...)
 	if err != nil {
@@ -137,8 +177,6 @@ func (m *mover) importSlots(ctx context.Context, slots []int) error {
 // failed over, before any lane works: as long as one of them has no owner in its
 // view, it lets nobody in.
 func (m *mover) rebindAll(ctx context.Context, slots []int) error {
-	ctx, cancel := context.WithTimeout(ctx, m.dst.setWithin(2*len(slots)))
-	defer cancel()
 	if err := m.look(ctx); err != nil {
 		return err
 	}
@@ -149,7 +187,29 @@ func (m *mover) rebindAll(ctx context.Context, slots []int) error {
 	if len(stale) == 0 {
 		return nil
 	}
+	if err := m.mayOpen(stale); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, m.dst.setWithin(3*len(stale)))
+	defer cancel()
 	return m.importSlots(ctx, stale)
+}
+
+// sendAway makes a source that took over from another migrate what that one did,
+// before the target is told anything: it must not make anew what the target has of
+// the slots. And whoever finds them open at one end only, after a kill, finds this
+// end, which says where their keys went; keys that a target imports from nobody
+// would pass for strays.
+func (m *mover) sendAway(ctx context.Context, slots []int) error {
+	if len(slots) == 0 {
+		return nil
+	}
+	cmds := m.src.setSlots(slots, "MIGRATING", string(m.dst.id))
+	replies, err := m.src.do(ctx, cmds...)
+	if err != nil {
+		return err
+	}
+	return m.src.allOK(cmds, replies)
 }
 
 // bound reports whether the target's view has the source as the slot's owner. It
@@ -159,13 +219,12 @@ func (m *mover) bound(slot int) bool {
 	return ok && src.Slots.Has(slot)
 }
 
-// rebind tells a target that imports from a master which was failed over who
-// owns the slot now. An importing node ignores gossip about the slot, and
-// without an owner in its view MIGRATE ends in CLUSTERDOWN. Where the failed one
-// is not back yet, the target sees it as the owner still. What it imports from
-// anybody else is somebody else's work.
-func (m *mover) rebind(slots []int) ([]driver.Command, error) {
-	var moved []int
+// inherited are the slots that the target imports from a master which was failed
+// over, so that it has to be told who owns them now. An importing node ignores
+// gossip about the slot, and without an owner in its view MIGRATE ends in
+// CLUSTERDOWN. Where the failed one is not back yet, the target sees it as the
+// owner still. What it imports from anybody else is somebody else's work.
+func (m *mover) inherited(slots []int) (moved []int, err error) {
 	for _, slot := range slots {
 		from, ok := m.dst.view.Self().Importing[slot]
 		if !ok || from == m.src.id && m.bound(slot) {
@@ -181,11 +240,14 @@ func (m *mover) rebind(slots []int) ([]driver.Command, error) {
 			if wasReplacedBy(m.src.view, from, m.src.id) {
 				return nil, fmt.Errorf("%w: %s has not heard yet that %s took over from %s", errLookAgain, m.dst.addr, m.src.addr, from)
 			}
+			if hasNoSlots(m.src.view, from) {
+				return nil, fmt.Errorf("%w: %s imports slot %d from %s, which has no slots any more, and who took over is not known there yet", errLookAgain, m.dst.addr, slot, from)
+			}
 			return nil, fmt.Errorf("slot %d is imported by %s from another node, %s", slot, m.dst.addr, from)
 		}
 		moved = append(moved, slot)
 	}
-	return m.dst.setSlots(moved, "NODE", string(m.src.id)), nil
+	return moved, nil
 }
 
 // checkOpen holds what both ends say of themselves against what they were told.
@@ -199,6 +261,31 @@ func (m *mover) checkOpen(slots []int) error {
 	if !src.IsMaster() || src.Epoch != m.src.seen.epoch {
 		return fmt.Errorf("%w: %s was a master with epoch %d", errLookAgain, m.src.addr, m.src.seen.epoch)
 	}
+	if err := m.targetSeen(); err != nil {
+		return err
+	}
 	m.fenced = time.Now()
+	return nil
+}
+
+// targetSeen demands that the source sees the target as the healthy master that
+// the target takes itself for. One that was failed over and has not heard of it
+// still takes keys, and is wiped when it does. Until it says that it is a replica,
+// nothing but its slots tells: its successor has them, with a higher epoch. That
+// the source knows another epoch of the target means nothing: other moves raise it.
+func (m *mover) targetSeen() error {
+	dst, ok := m.src.view.Get(m.dst.id)
+	switch {
+	case !ok || !dst.IsMaster():
+		return fmt.Errorf("%w: %s does not see %s as a master", errLookAgain, m.src.addr, m.dst.addr)
+	case dst.Flags&(cluster.FlagFailed|cluster.FlagSuspect) != 0:
+		return fmt.Errorf("%w: %s calls %s failed", errDown, m.src.addr, m.dst.addr)
+	}
+	self := m.dst.view.Self()
+	for _, n := range m.src.view.Nodes {
+		if n.ID != m.dst.id && n.Epoch > self.Epoch && !n.Slots.Intersect(self.Slots).Empty() {
+			return fmt.Errorf("%w: %s sees %s as the owner of slots that %s takes for its own", errLookAgain, m.src.addr, n.Addr, m.dst.addr)
+		}
+	}
 	return nil
 }

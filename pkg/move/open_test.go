@@ -18,7 +18,7 @@ func TestMayOpenAfterFailover(t *testing.T) {
 		return fmt.Sprintf("%s 10.0.0.%c:7000@17000 %s %s 0 0 1 connected %s\n", n, n[0]-'a'+'1', flags, master, rest)
 	}
 	replica := func(of cluster.NodeID) string { return line(old, "slave", string(of), "") }
-	master := line(old, "master", "-", "")
+	master, busy := line(old, "master", "-", ""), line(old, "master", "-", "30-40")
 	view := func(t *testing.T, text string) cluster.View {
 		v, err := cluster.ParseNodes(text)
 		if err != nil {
@@ -34,9 +34,11 @@ func TestMayOpenAfterFailover(t *testing.T) {
 	}{
 		{"target failed over, both know", replica(target), replica(target), false, false, false},
 		{"target failed over, the source has not heard", master, replica(target), true, false, false},
-		{"somebody else's move", master, master, false, true, false},
+		{"target failed over, neither has heard", master, master, true, false, false},
+		{"somebody else's move", busy, busy, false, true, false},
 		{"source failed over, both know", replica(source), replica(source), false, false, true},
 		{"source failed over, the target has not heard", replica(source), master, true, false, true},
+		{"source failed over, neither has heard", master, master, true, false, true},
 		{"somebody else's import", replica(stranger), replica(stranger), false, true, true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -50,11 +52,50 @@ func TestMayOpenAfterFailover(t *testing.T) {
 			}
 			err := m.mayOpen([]int{7})
 			if err == nil {
-				_, err = m.rebind([]int{7})
+				_, err = m.inherited([]int{7})
 			}
 			again := errors.Is(err, errLookAgain)
 			if again != tt.again || !again && (err != nil) != tt.refused {
 				t.Errorf("got %v, want another look %v, refused %v", err, tt.again, tt.refused)
+			}
+		})
+	}
+}
+
+// TestWasReplacedBy: a dead node without slots may have been failed over, or never
+// have had any.
+func TestWasReplacedBy(t *testing.T) {
+	old, next := strings.Repeat("c", 40), strings.Repeat("b", 40)
+	for _, tt := range []struct {
+		name       string
+		flags      string
+		epoch      int // of the old one; the other's is 5
+		shard, her string
+		want       bool
+	}{
+		{"failed over, on servers without shards", "master,fail", 3, "", "", true},
+		{"never had slots", "master,fail", 0, "", "", false},
+		{"newer than its successor", "master,fail", 6, "", "", false},
+		{"one shard", "master,fail", 3, "s1", "s1", true},
+		{"two shards", "master,fail", 3, "s1", "s2", false},
+		{"alive", "master", 3, "", "", false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			aux := func(shard string) string {
+				if shard == "" {
+					return ""
+				}
+				return ",,shard-id=" + shard
+			}
+			text := strings.Repeat("a", 40) + " 10.0.0.1:7000@17000 myself,master - 0 0 1 connected 0-9\n" +
+				fmt.Sprintf("%s 10.0.0.2:7000@17000%s master - 0 0 5 connected 10-20\n", next, aux(tt.her)) +
+				fmt.Sprintf("%s 10.0.0.3:7000@17000%s %s - 0 0 %d connected\n", old, aux(tt.shard), tt.flags, tt.epoch)
+			v, err := cluster.ParseNodes(text)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := wasReplacedBy(v, cluster.NodeID(old), cluster.NodeID(next)); got != tt.want {
+				t.Errorf("got %v", got)
 			}
 		})
 	}

@@ -83,15 +83,17 @@ func DeniedAtTarget(ctx context.Context, d driver.Dialer, name string, m cluster
 	return Denied(ctx, d, name, m.Addr, takes)
 }
 
+// takenToLook is how both ends of an atomic move are watched, beside their jobs.
+var takenToLook = []driver.Command{
+	{"CLUSTER", "NODES"},
+	{"CLUSTER", "COUNTKEYSINSLOT", "0"},
+	{"INFO", "replication"},
+}
+
 // takenByAtomic is what an atomic move takes at one of its ends; ordered is the
 // dialect in which that end is given the orders.
 func takenByAtomic(m cluster.Member, ordered cluster.Dialect) []driver.Command {
-	takes := []driver.Command{
-		{"CLUSTER", "NODES"},
-		{"CLUSTER", "COUNTKEYSINSLOT", "0"},
-		{"INFO", "replication"},
-		driver.JobsCommand(m.Features.Atomic),
-	}
+	takes := append(slices.Clone(takenToLook), driver.JobsCommand(m.Features.Atomic))
 	switch {
 	case m.Features.Atomic != ordered:
 		return takes
@@ -99,6 +101,13 @@ func takenByAtomic(m cluster.Member, ordered cluster.Dialect) []driver.Command {
 		return append(takes, driver.Cmd("CLUSTER", "MIGRATION", "IMPORT", "0", "0"), driver.Cmd("CLUSTER", "MIGRATION", "CANCEL", "ID", "x"))
 	}
 	return append(takes, driver.Cmd("CLUSTER", "MIGRATESLOTS", "SLOTSRANGE", "0", "0", "NODE", "x"), driver.Cmd("CLUSTER", "CANCELSLOTMIGRATIONS"))
+}
+
+// TakenByAtomic are the commands that an atomic move takes in a dialect, beside
+// those that look.
+func TakenByAtomic(d cluster.Dialect) []driver.Command {
+	m := cluster.Member{Features: cluster.Features{Atomic: d}}
+	return takenByAtomic(m, d)[len(takenToLook):]
 }
 
 // DeniedAtHolder is the same for a node from which keys are gathered, and which
@@ -143,14 +152,31 @@ func Denied(ctx context.Context, d driver.Dialer, name string, addr cluster.Addr
 	if err != nil {
 		return nil, err
 	}
-	var texts []string
+	return prefixed(addr, denials(user, takes, replies)), nil
+}
+
+// denials words what was refused. The keys that were asked for are none of the
+// cluster's.
+func denials(user string, takes []driver.Command, replies []driver.Reply) []string {
+	var never, someKeys []string
 	for i, r := range replies {
 		// A refusal is a text, as a reply and not as an error.
-		if why, err := r.Text(); err == nil && why != "OK" {
-			texts = append(texts, fmt.Sprintf("user %s may not %s", user, RuleName(takes[i])))
+		switch why, err := r.Text(); {
+		case err != nil, why == "OK":
+		case strings.Contains(why, "access the"):
+			someKeys = append(someKeys, RuleName(takes[i]))
+		default:
+			never = append(never, RuleName(takes[i]))
 		}
 	}
-	return prefixed(addr, texts), nil
+	var texts []string
+	if never != nil {
+		texts = append(texts, fmt.Sprintf("user %s may not %s", user, strings.Join(never, ", ")))
+	}
+	if someKeys != nil {
+		texts = append(texts, fmt.Sprintf("user %s may not reach all keys (~*) with %s", user, strings.Join(someKeys, ", ")))
+	}
+	return texts
 }
 
 // unknown are the commands that a server does not have. Whoever runs servers for

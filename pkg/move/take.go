@@ -188,8 +188,11 @@ func (m *mover) consult(ctx context.Context, along ...driver.Command) ([]driver.
 }
 
 // undeposed demands that the target sees the source as the healthy master that it
-// was when it was looked at.
+// was when it was looked at, or that the source has joined it.
 func (m *mover) undeposed() error {
+	if m.joined() {
+		return nil
+	}
 	src, ok := m.dst.view.Get(m.src.id)
 	if ok && src.Flags&(cluster.FlagFailed|cluster.FlagSuspect) != 0 {
 		return fmt.Errorf("%w: %s calls %s failed", errDown, m.dst.addr, m.src.addr)

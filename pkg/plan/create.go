@@ -81,9 +81,10 @@ func memberAt(s cluster.State, addr cluster.Addr) (cluster.Member, bool) {
 // refuse SET-CONFIG-EPOCH later, and slots assigned first let the cluster state
 // become ok sooner), then the meeting, then the replicas.
 func (p *Plan) addCreateSteps(members []cluster.Member, groups []group, o CreateOptions) {
-	for i, m := range members {
+	epochs := firstEpochs(members, groups)
+	for _, m := range members {
 		p.Nodes = append(p.Nodes, Node{ID: m.ID, Addr: m.Addr, Zone: o.Zones[m.Addr.Host]})
-		p.Steps = append(p.Steps, Step{Action: SetEpoch, Node: m.ID, Epoch: uint64(i + 1)})
+		p.Steps = append(p.Steps, Step{Action: SetEpoch, Node: m.ID, Epoch: epochs[m.ID]})
 	}
 	masters := make([]cluster.Addr, len(groups))
 	for i, g := range groups {
@@ -98,6 +99,27 @@ func (p *Plan) addCreateSteps(members []cluster.Member, groups []group, o Create
 			p.Steps = append(p.Steps, Step{Action: Replicate, Node: r.ID, Master: g.master.ID})
 		}
 	}
+}
+
+// firstEpochs are the epochs that nodes begin with: each its own, since masters
+// that shared one would take new ones when they meet, and that of a replica below
+// its master's. From a replica its master's epoch is heard, and Valkey 9 takes what
+// a node says for stale, and it for a master for ever, once it had a higher one.
+func firstEpochs(members []cluster.Member, groups []group) map[cluster.NodeID]uint64 {
+	epochs := make(map[cluster.NodeID]uint64, len(members))
+	last := uint64(len(members) - len(groups))
+	for _, g := range groups {
+		last++
+		epochs[g.master.ID] = last
+	}
+	next := uint64(0)
+	for _, m := range members {
+		if epochs[m.ID] == 0 {
+			next++
+			epochs[m.ID] = next
+		}
+	}
+	return epochs
 }
 
 // createFingerprint covers the steps: whatever wish shapes the plan shows there.

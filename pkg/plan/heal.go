@@ -75,6 +75,7 @@ func Heal(s cluster.State, o HealOptions) (Plan, []Undecided) {
 		h.slot(slot)
 	}
 	h.spread()
+	h.holdBack()
 	h.tellForeign()
 	p := h.plan()
 	p.Warnings = h.losses()
@@ -401,6 +402,28 @@ func (h *healer) leave(code health.Code, slot int, text string) {
 	h.left = append(h.left, Undecided{Code: code, Slots: cluster.SlotsOf(slot), Text: text})
 }
 
+// holdBack leaves a node its last slot as long as nobody has said what becomes of
+// keys that it holds of others: with that slot gone it would be wiped.
+func (h *healer) holdBack() {
+	for _, ends := range h.pairs(h.r.moves) {
+		from, _ := h.s.Get(ends[0])
+		last := from.Slots()
+		for _, to := range h.s.Members {
+			last = last.Minus(cluster.SlotsOf(h.r.moves[pair{from.ID, to.ID}]...))
+		}
+		holds := slices.ContainsFunc(h.pairs(h.foreign[ForeignList]), func(p pair) bool { return p[0] == from.ID })
+		slots := h.r.moves[ends]
+		if from.Slots().Empty() || !last.Empty() || !holds {
+			continue
+		}
+		h.r.moves[ends] = slots[:len(slots)-1]
+		h.left = append(h.left, Undecided{
+			Code: health.OpenSlots, Slots: cluster.SlotsOf(slots[len(slots)-1]), Flag: flagForeign,
+			Text: fmt.Sprintf("%s would give its last slot away and be wiped, while it holds keys of slots that it does not own", from.Addr),
+		})
+	}
+}
+
 // flagForeign names the ways to decide.
 const flagForeign = "--foreign-keys adopt|drop|discard"
 
@@ -476,7 +499,8 @@ func (h *healer) pairs(of map[pair][]int) []pair {
 
 // plan puts the steps in an order in which nobody loses a key: a node that
 // imports a slot does not hear who claims it, and keys come to where their slots
-// are.
+// are. Those come first whose slots stay: a node that holds any gives no last slot
+// away, since it would be wiped.
 func (h *healer) plan() Plan {
 	p := Plan{Version: Version, Kind: KindFix}
 	var closes, claims []Step
@@ -488,15 +512,33 @@ func (h *healer) plan() Plan {
 			claims = append(claims, Step{Action: ClaimSlots, Node: m.ID, Slots: cluster.SlotsOf(slots...)})
 		}
 	}
+	var going cluster.SlotSet
+	for _, slots := range h.r.moves {
+		going = going.Union(cluster.SlotsOf(slots...))
+	}
 	p.Steps = slices.Concat(
-		h.r.steps(PinSlots, h.pins), closes, claims, h.r.steps(MoveSlots, h.r.moves),
-		h.r.steps(GatherKeys, h.foreign[ForeignAdopt]),
-		h.r.steps(DropKeys, h.foreign[ForeignDrop]),
-		h.r.steps(DiscardKeys, h.foreign[ForeignDiscard]),
+		h.r.steps(PinSlots, h.pins), closes, claims, h.gathering(cluster.AllSlots().Minus(going)),
+		h.r.steps(MoveSlots, h.r.moves), h.gathering(going),
 	)
 	h.r.nameNodes(&p)
 	p.Reasons = reasonsToHeal(p)
 	return p
+}
+
+// gathering are the steps that deal with foreign keys of some slots.
+func (h *healer) gathering(of cluster.SlotSet) []Step {
+	var steps []Step
+	for _, way := range []struct {
+		action Action
+		policy ForeignPolicy
+	}{{GatherKeys, ForeignAdopt}, {DropKeys, ForeignDrop}, {DiscardKeys, ForeignDiscard}} {
+		among := make(map[pair][]int)
+		for ends, slots := range h.foreign[way.policy] {
+			among[ends] = cluster.SlotsOf(slots...).Intersect(of).Slots()
+		}
+		steps = append(steps, h.r.steps(way.action, among)...)
+	}
+	return steps
 }
 
 // reasonsToHeal says why each kind of step is safe.

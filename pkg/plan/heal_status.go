@@ -2,6 +2,7 @@ package plan
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/trib-dev/trib/pkg/cluster"
 )
@@ -11,7 +12,10 @@ import (
 func (p Plan) pinStatus(step Step, s cluster.State) (Status, string) {
 	from, _ := s.Get(step.From)
 	to, _ := s.Get(step.To)
-	if !from.IsMaster() {
+	switch {
+	case p.gaveAll(step.From, s):
+		return Done, ""
+	case !from.IsMaster():
 		return Blocked, roleChanged(from, s)
 	}
 	if lost := step.Slots.Intersect(from.Slots()).Minus(to.Slots()); !lost.Empty() {
@@ -27,6 +31,15 @@ func (p Plan) pinStatus(step Step, s cluster.State) (Status, string) {
 		}
 	}
 	return Done, ""
+}
+
+// gaveAll reports whether a node has become a replica of one to which the plan
+// moves slots of it: it gave its last one away, which it does only when it holds no
+// key any more.
+func (p Plan) gaveAll(id cluster.NodeID, s cluster.State) bool {
+	return slices.ContainsFunc(p.Steps, func(step Step) bool {
+		return step.Action == MoveSlots && step.From == id && replicates(s, id, step.To)
+	})
 }
 
 // claimStatus counts a claim as done when every master believes it.
@@ -74,7 +87,10 @@ func Claimed(step Step, s cluster.State) bool {
 func (p Plan) gatherStatus(step Step, s cluster.State) (Status, string) {
 	from, _ := s.Get(step.From)
 	to, _ := s.Get(step.To)
-	if !from.IsMaster() {
+	switch {
+	case p.gaveAll(step.From, s):
+		return Done, ""
+	case !from.IsMaster():
 		return Blocked, roleChanged(from, s)
 	}
 	if lost := step.Slots.Minus(to.Slots()).Minus(p.given(step.To)); !lost.Empty() {

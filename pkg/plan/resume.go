@@ -147,9 +147,11 @@ func (r *resumer) finishGiven(slot int) bool {
 }
 
 // target is where the slot was going: where its owner says, else the one node
-// of which it is clear that the slot was on its way there. It is the owner where
-// only leftovers of a finished move are open, or where the target has become a
-// replica of the owner.
+// of which it is clear that the slot was on its way there: one that imports it
+// from a node whose place the owner took, or from the owner and has no keys yet. It
+// is the owner where only leftovers of a finished move are open, where the target
+// has become a replica of the owner, and where several could have been the target:
+// what they hold is foreign.
 func (r *resumer) target(slot int, owner cluster.Member) (cluster.NodeID, string) {
 	if to, ok := owner.View.Self().Migrating[slot]; ok {
 		master, problem := r.presentMaster(to)
@@ -158,27 +160,35 @@ func (r *resumer) target(slot int, owner cluster.Member) (cluster.NodeID, string
 		}
 		return master, problem
 	}
-	var importers, heirs []cluster.Member
+	var importers []cluster.Member
+	var heirs []cluster.NodeID
 	for _, m := range r.s.Masters() {
 		from, importing := m.View.Self().Importing[slot]
-		if !importing || m.ID == owner.ID || begun(r.begun, r.s, slot, pair{m.ID, owner.ID}) != "" {
-			continue
-		}
-		importers = append(importers, m)
-		if source, _ := r.s.Get(from); from != owner.ID && !source.IsMaster() {
-			heirs = append(heirs, m)
+		switch {
+		case !importing || m.ID == owner.ID || begun(r.begun, r.s, slot, pair{m.ID, owner.ID}) != "":
+		case from == owner.ID:
+			importers = append(importers, m)
+		case r.tookPlace(owner, from):
+			heirs = append(heirs, m.ID)
 		}
 	}
 	if len(heirs) == 0 && len(importers) == 1 && holdsNone(importers[0], slot) {
-		heirs = importers
+		return importers[0].ID, ""
 	}
-	switch len(heirs) {
-	case 0:
-		return owner.ID, ""
-	case 1:
-		return heirs[0].ID, ""
+	if len(heirs) == 1 {
+		return heirs[0], ""
 	}
-	return "", fmt.Sprintf("%d nodes import it", len(heirs))
+	return owner.ID, ""
+}
+
+// tookPlace reports whether an owner may have been promoted in place of a node: it
+// is a replica of the owner now, or does not answer and has nothing but slots that
+// are open, of which whoever imports them hears no news.
+func (r *resumer) tookPlace(owner cluster.Member, of cluster.NodeID) bool {
+	if old, known := r.s.Get(of); known && old.Reachable() {
+		return replicates(r.s, of, owner.ID)
+	}
+	return slotsSeen(r.s, of).Minus(r.open()).Empty() && sameShard(r.s, owner, of)
 }
 
 func holdsNone(m cluster.Member, slot int) bool {
@@ -250,7 +260,7 @@ func (r *resumer) steps(action Action, of map[pair][]int) []Step {
 	rounds := make([][]Step, 2*bits.Len(uint(len(r.s.Members))))
 	for i, from := range r.s.Members {
 		for j, to := range r.s.Members {
-			if slots := of[pair{from.ID, to.ID}]; slots != nil {
+			if slots := of[pair{from.ID, to.ID}]; len(slots) > 0 {
 				bit := bits.TrailingZeros(uint(i ^ j))
 				round := 2*bit + i>>bit&1
 				rounds[round] = append(rounds[round], Step{Action: action, From: from.ID, To: to.ID, Slots: cluster.SlotsOf(slots...)})

@@ -91,12 +91,14 @@ func (c *Cluster) enrol(t testing.TB, n *lab.Node, i, masters int) {
 func (c *Cluster) assign(t testing.TB) {
 	t.Helper()
 	for i, m := range c.Members() {
-		// A replica has its master's epoch. Had it one of its own, Valkey 9.1 could
-		// take all that it says for stale, and it for a master for ever.
+		// A replica has its master's epoch. Had it had a higher one before, Valkey 9.1
+		// could take all that it says for stale, and it for a master for ever; and
+		// without one those that meet take high ones, so as not to share any.
 		if m.Master != nil {
+			m.must(t, "CLUSTER", "SET-CONFIG-EPOCH", strconv.Itoa(i-len(c.Masters)+1))
 			continue
 		}
-		m.must(t, "CLUSTER", "SET-CONFIG-EPOCH", strconv.Itoa(i+1))
+		m.must(t, "CLUSTER", "SET-CONFIG-EPOCH", strconv.Itoa(len(c.Replicas)+i+1))
 		command := []string{"CLUSTER", "ADDSLOTS"}
 		for slot := m.First; slot <= m.Last; slot++ {
 			command = append(command, strconv.Itoa(slot))

@@ -88,9 +88,11 @@ func (f *frames) begin() bool {
 		perItem = 2
 	case '|': // attributes, and the reply that has them
 		perItem = 2
-	default:
+	case '+', '-', ':', '#', ',', '_', '(':
 		f.end()
 		return true
+	default:
+		return false
 	}
 	n, err := strconv.Atoi(string(bytes.TrimRight(f.header[1:], "\r")))
 	if err != nil || n < -1 || n > limit {

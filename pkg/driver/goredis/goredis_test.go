@@ -393,6 +393,9 @@ func TestDialFailures(t *testing.T) {
 	hostile := serve(t, func(s *session, _ []string) { s.say("HTTP/1.1 400 Bad Request\r\n\r\n") })
 	_, err = goredis.New(goredis.Options{}).Dial(t.Context(), hostile.addr, "")
 	isTransport(t, hostile, err)
+	if want := "the reply is not one of a Redis or Valkey server"; !strings.Contains(err.Error(), want) {
+		t.Errorf("%v, want %s", err, want)
+	}
 
 	full := serve(t, func(s *session, _ []string) { s.say("-ERR max number of clients reached\r\n"); s.Close() })
 	_, err = goredis.New(goredis.Options{}).Dial(t.Context(), full.addr, "")
