@@ -64,7 +64,8 @@ type trial struct {
 	gate       chan struct{}   // held while something happens between two commands
 	counted    []string        // slots that the source has counted since it last showed its view
 	proven     map[string]bool // slots that were last proven empty before the failover
-	residual   bool            // the fault hit where loss is named and not promised away
+	events     []apply.Event
+	residual   bool // the fault hit where loss is named and not promised away
 }
 
 func newTrial(o sim.Options, m move.Options) *trial {
@@ -245,10 +246,11 @@ func (tr *trial) watch(e sim.Event) {
 
 func (tr *trial) options(d driver.Dialer) apply.Options {
 	return apply.Options{
-		Dialer: d,
-		Lock:   lock.Options{Holder: "test"},
-		Move:   tr.move,
-		Movers: plan.MoverOptions{Method: tr.method},
+		Dialer:   d,
+		Observer: func(e apply.Event) { tr.events = append(tr.events, e) },
+		Lock:     lock.Options{Holder: "test"},
+		Move:     tr.move,
+		Movers:   plan.MoverOptions{Method: tr.method},
 
 		WaitTimeout: tr.wait,
 	}
@@ -469,7 +471,27 @@ func TestUndisturbed(t *testing.T) {
 		if got := tr.nodes[1].Slots(); !got.Has(0) || !got.Has(2) || got.Has(3) {
 			t.Errorf("the target has slots %s", got)
 		}
+		tr.plainlyTold(t)
 	})
+}
+
+// plainlyTold demands that people hear of slots and keys, and of nothing else
+// where nothing else happened.
+func (tr *trial) plainlyTold(t *testing.T) {
+	t.Helper()
+	var slots cluster.SlotSet
+	var keys int64
+	for _, e := range tr.events {
+		switch e.Kind {
+		case apply.Notice, apply.Waiting:
+			t.Errorf("%s: %s", e.Kind, e.Text)
+		case apply.SlotsMoved:
+			slots, keys = slots.Union(e.Slots), e.Keys
+		}
+	}
+	if slots.String() != "0-2" || keys < keysPerSlot {
+		t.Errorf("slots %s and %d keys were told of", slots, keys)
+	}
 }
 
 // TestInterrupted stops the tool in the middle as Ctrl-C does.

@@ -13,11 +13,11 @@ import (
 )
 
 // tryAll tries the mutants of which nothing is known, and survivors that have a
-// larger budget now, until the time is up.
+// larger budget or more tests now, until the time is up.
 func (w *work) tryAll(end time.Time, workers int) {
 	order := slices.DeleteFunc(slices.Clone(w.mutants), func(m mutant) bool {
 		v, ok := w.verdict(m)
-		return ok && (v.By != "" || v.Budget >= w.budget)
+		return ok && (v.By != "" || v.Budget >= w.budget && v.Reach >= w.reach(m))
 	})
 	slices.SortFunc(order, func(a, b mutant) int { return cmp.Or(cmp.Compare(turn(a), turn(b)), cmp.Compare(lot(a), lot(b))) })
 	var group errgroup.Group
@@ -45,7 +45,7 @@ func turn(m mutant) uint8 {
 func lot(m mutant) string { return fmt.Sprintf("%x", sha256.Sum256([]byte(m.String()))) }
 
 func (w *work) judge(m mutant) error {
-	v := verdict{Mutant: m.String(), Hash: m.Hash, Budget: w.budget}
+	v := verdict{Mutant: m.String(), Hash: m.Hash, Budget: w.budget, Reach: w.reach(m)}
 	for _, p := range w.choose(m) {
 		v.Met++
 		_, r := w.run(p, m.Number, limit(p))
@@ -59,6 +59,17 @@ func (w *work) judge(m mutant) error {
 		fmt.Printf("survived: %d %s:%d %s (%d tests)\n", m.Number, m.File, m.Line, m, v.Met)
 	}
 	return w.keep(v)
+}
+
+// reach is how many tests come to a mutant.
+func (w *work) reach(m mutant) int {
+	n := 0
+	for _, p := range w.probes {
+		if p.Met[m.Number] {
+			n++
+		}
+	}
+	return n
 }
 
 // limit is far above what a test needs without a mutant, so that what runs into

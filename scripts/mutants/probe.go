@@ -100,20 +100,26 @@ func elsewhere() []string {
 }
 
 // translated numbers mutants as they are numbered now. One that is new has the
-// tests that come to its function.
+// tests that come to its function, and those of its file where that is new, too.
 func (w *work) translated(kept measured) []*probe {
-	old := make(map[string]int)
+	old, functions := make(map[string]int), make(map[string]bool)
 	for i, name := range kept.Names {
 		old[name] = i + 1
+		functions[place(name)] = true
 	}
 	for _, p := range kept.Probes {
 		places := make(map[string]bool)
 		for n := range p.Met {
-			places[place(kept.Names[n-1])] = true
+			name := kept.Names[n-1]
+			places[place(name)], places[file(name)] = true, true
 		}
 		met := make(map[int]bool)
 		for _, m := range w.mutants {
-			if n, known := old[m.String()]; known && p.Met[n] || !known && places[place(m.String())] {
+			here := place(m.String())
+			if !functions[here] {
+				here = file(here)
+			}
+			if n, known := old[m.String()]; known && p.Met[n] || !known && places[here] {
 				met[m.Number] = true
 			}
 		}

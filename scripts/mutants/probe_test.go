@@ -47,13 +47,14 @@ func TestTranslated(t *testing.T) {
 		{Number: 2, File: "a.go", Func: "f", Kind: "delete", Text: "old"},
 		{Number: 3, File: "a.go", Func: "f", Kind: "delete", Text: "unmet"},
 		{Number: 4, File: "a.go", Func: "g", Kind: "delete", Text: "new"},
+		{Number: 5, File: "a.go", Func: "h", Kind: "delete", Text: "new"},
 	}}
 	kept := measured{
-		Names:  []string{"a.go f delete: gone", "a.go f delete: old", "a.go f delete: unmet"},
+		Names:  []string{"a.go f delete: gone", "a.go f delete: old", "a.go f delete: unmet", "a.go h delete: gone"},
 		Probes: []*probe{{Test: "Test", Met: map[int]bool{2: true}}},
 	}
 	got := w.translated(kept)[0].Met
-	if diff := cmp.Diff(map[int]bool{1: true, 2: true}, got); diff != "" {
+	if diff := cmp.Diff(map[int]bool{1: true, 2: true, 4: true}, got); diff != "" {
 		t.Error(diff)
 	}
 }

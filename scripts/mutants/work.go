@@ -33,6 +33,7 @@ type verdict struct {
 	By     string        // the test that noticed; empty for nobody
 	Hung   bool          // it noticed by hanging
 	Met    int           // so many tests were run
+	Reach  int           // of so many that come to it
 	Budget time.Duration // of a survivor
 	Took   time.Duration // of processors
 }
@@ -186,4 +187,9 @@ func (w *work) praise(v verdict) {
 func place(name string) string {
 	words := strings.SplitN(name, " ", 3)
 	return words[0] + " " + words[1] + " "
+}
+
+func file(name string) string {
+	file, _, _ := strings.Cut(name, " ")
+	return file
 }
