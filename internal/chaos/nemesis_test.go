@@ -214,11 +214,20 @@ func (r *rig) try(tr *trial) (o outcome, err error) {
 	if code != 0 {
 		o.blame(0, "%s: exit %d:\n%s", tr.repair, code, out)
 		// What is only out of sight is not lost.
-		await(20*time.Second, r.sound)
-		r.run("fix", tr.seed, "--yes", "--foreign-keys", "adopt")
+		await(20*time.Second, func() error {
+			_, code := r.run("fix", tr.seed, "--yes", "--foreign-keys", "adopt", "--conflict", "source")
+			return errors.Join(r.sound(), exitError(code))
+		})
 	}
 	o.judge(r, tr)
 	return o, nil
+}
+
+func exitError(code int) error {
+	if code == 0 {
+		return nil
+	}
+	return fmt.Errorf("exit %d", code)
 }
 
 // cast finds slots that one shard owns, and who is who.
