@@ -215,7 +215,7 @@ func (r *rig) try(tr *trial) (o outcome, err error) {
 		o.blame(0, "%s: exit %d:\n%s", tr.repair, code, out)
 		// What is only out of sight is not lost.
 		await(20*time.Second, func() error {
-			_, code := r.run("fix", tr.seed, "--yes", "--foreign-keys", "adopt", "--conflict", "source")
+			_, code := r.run("fix", tr.seed, "--yes", "--foreign-keys", "adopt")
 			return errors.Join(r.sound(), exitError(code))
 		})
 	}
