@@ -38,8 +38,9 @@
 //     the same epoch, or the replica's the higher one. Where it wins, the target
 //     deletes all keys that it has got of the window, and of the windows of other
 //     lanes that were claimed in the same moment. That moment is about a millisecond
-//     where claims are broadcast, since Redis 7.0; an election takes longer, so it
-//     takes a failover by hand. The source's replicas are asked after each claim.
+//     where claims are broadcast, since Redis 7.0, and what gossip takes before; an
+//     election takes longer, so it takes a failover by hand. The source's replicas
+//     are asked after each claim, and the source once more at the end.
 //   - What a target got by one MIGRATE and no replica of it has is lost if it is
 //     failed over then: one batch in each lane.
 //   - A key that clients delete at the source when the reply of its MIGRATE is lost

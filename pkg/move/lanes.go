@@ -3,6 +3,7 @@ package move
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"sync"
 
@@ -41,11 +42,46 @@ func (c *classic) databases() []int {
 	return c.from.Databases
 }
 
-// run moves windows in lanes, so that one lane's keys travel while another
+// run moves slots, and looks at the end whether the target has them still.
+func (c *classic) run(ctx context.Context, slots cluster.SlotSet) error {
+	var moved cluster.SlotSet
+	report := c.report
+	c.report = oneAtATime(func(p Progress) {
+		moved = moved.Union(p.Slots)
+		report(p)
+	})
+	err := c.work(ctx, slots)
+	if ctx.Err() != nil {
+		return err
+	}
+	return errors.Join(err, c.takenBack(ctx, moved))
+}
+
+// takenBack says so where slots that had moved are somebody else's again. A replica
+// of the source that was promoted before it had heard of them has them, and where
+// claims travel by gossip alone that may be some windows later. The source, which
+// is its replica then, is the first to know.
+func (c *classic) takenBack(ctx context.Context, moved cluster.SlotSet) error {
+	ctx, cancel := context.WithTimeout(ctx, driver.ProbeTimeout)
+	defer cancel()
+	m := c.newMover()
+	defer m.close()
+	if moved.Empty() || m.src.look(ctx) != nil {
+		return nil // whoever verifies the plan asks others
+	}
+	for _, n := range m.src.view.Nodes {
+		if back := n.Slots.Intersect(moved); n.ID == m.src.view.Self().MasterID && n.ID != c.to.ID && !back.Empty() {
+			return fmt.Errorf("%s, which was promoted, has taken back slots %s that had moved to %s: keys of them may be lost", n.Addr, back, c.to.Addr)
+		}
+	}
+	return nil
+}
+
+// work moves windows in lanes, so that one lane's keys travel while another
 // opens and closes its slots. The last window goes alone: whether the source
 // gives away its last slot must not be asked by two who both still see the
 // other's slots.
-func (c *classic) run(ctx context.Context, slots cluster.SlotSet) error {
+func (c *classic) work(ctx context.Context, slots cluster.SlotSet) error {
 	if err := c.rebind(ctx, slots); err != nil {
 		return err
 	}
