@@ -119,7 +119,7 @@ func newHealer(s cluster.State, o HealOptions) *healer {
 // each get owners.
 func unsure(s cluster.State, o HealOptions) string {
 	if silent := o.silent(s); len(silent) > 0 && deadForGood(s, silent[0].ID) {
-		return fmt.Sprintf("%s is dead and may hold their keys: start it again, or do without it (%s)", silent[0].Addr, takeFromDead)
+		return fmt.Sprintf("%s is dead and may hold their keys: start it again, or do without it", silent[0].Addr)
 	} else if len(silent) > 0 {
 		return fmt.Sprintf("%s does not answer and may own it or hold its keys: bring it back, let a replica take its place (trib failover), or remove it (trib forget)", silent[0].Addr)
 	}
@@ -190,10 +190,19 @@ func (h *healer) ifSure(code health.Code, slot int, repair func()) {
 	switch {
 	case !h.wants(code):
 	case h.unsure != "":
-		h.leave(code, slot, h.unsure)
+		h.left = ask(h.left, Undecided{Code: code, Slots: cluster.SlotsOf(slot), Text: h.unsure, Flag: h.decides()})
 	default:
 		repair()
 	}
+}
+
+// decides is the flag by which claims are safe enough, where only one that is dead
+// forbids them.
+func (h *healer) decides() string {
+	if silent := h.o.silent(h.s); len(silent) > 0 && deadForGood(h.s, silent[0].ID) {
+		return takeFromDead
+	}
+	return ""
 }
 
 // finish rolls an open slot forward. Where it is not known that keys were on

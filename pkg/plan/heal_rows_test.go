@@ -71,7 +71,7 @@ var rows = []struct {
 	{"imported from one that never had it", "b importing=5:c", plan.HealOptions{}, "close 5 b"},
 	{"imported from one that never had it, with keys", "b importing=5:c keys=5:2", plan.HealOptions{}, "? foreign-keys 5 --foreign-keys"},
 	{"imported from a replica of one that never had it", "b importing=5:d keys=5:2\nd 10.0.0.4:7000 replica=c", plan.HealOptions{}, "? foreign-keys 5 --foreign-keys"},
-	{"imported from a silent one that never had it", "b importing=5:d\nc 10923-13000\nd 10.0.0.4:7000 13001-16383 down=refused fail=yes", plan.HealOptions{}, "close 5 b; ? uncovered-slots 13001-16383"},
+	{"imported from a silent one that never had it", "b importing=5:d\nc 10923-13000\nd 10.0.0.4:7000 13001-16383 down=refused fail=yes", plan.HealOptions{}, "close 5 b; ? uncovered-slots 13001-16383 --fix-with-unreachable-masters"},
 	{"a last slot goes, and keys of others are in its way", "a 5 migrating=5:b keys=5:25,6:3\nb 0-4,7-10922 importing=5:a\nc 6,10923-16383", plan.HealOptions{ForeignKeys: plan.ForeignAdopt}, "gather 6 a c; move 5 a b"},
 	{"and nobody says what becomes of these", "a 4-5 migrating=4:b,5:b keys=4:1,5:25,6:3\nb 0-3,7-10922 importing=4:a,5:a\nc 6,10923-16383", plan.HealOptions{}, "move 4 a b; ? open-slots 5 --foreign-keys; ? foreign-keys 6 --foreign-keys"},
 	{"and there is no other slot", "a 5 migrating=5:b keys=5:25,6:3\nb 0-4,7-10922 importing=5:a\nc 6,10923-16383", plan.HealOptions{}, "? open-slots 5 --foreign-keys; ? foreign-keys 6 --foreign-keys"},
