@@ -262,3 +262,27 @@ func TestLeastPrivilegeOfKeys(t *testing.T) {
 		})
 	}
 }
+
+// TestLeastPrivilegeInDatabases: where there are several databases, keys are counted
+// in each, which takes one permission more.
+func TestLeastPrivilegeInDatabases(t *testing.T) {
+	t.Parallel()
+	c := labtest.Form(t, labtest.Start(t, labtest.Options{Server: "valkey-9.1", Nodes: 4, Config: []string{"cluster-databases 4"}}), 3, 1)
+	ops := how{env: []string{"TRIB_USER=ops", "TRIB_PASSWORD=" + canary}}
+	seed := c.Masters[0].Addr()
+	replies, err := c.Dial(t, c.Masters[0].Node).Pipeline([]string{"SELECT", "2"}, []string{"SET", keyIn(c.Masters[0].First), "v"})
+	if err != nil || replies[1] != "OK" {
+		t.Fatal(replies, err)
+	}
+	for _, args := range [][]string{{"check", seed}, {"failover", seed, c.Replicas[0].Addr(), "--yes"}} {
+		p := ruleFor(t, args[0])
+		allow(t, c.Lab, p.Rule)
+		before := memory(t, c.Lab)
+		ops.run(t, args...).exit(t, 4, 7).refuses(t, "select")
+		untouched(t, c.Lab, before)
+		allow(t, c.Lab, p.Rule+" "+p.in("several databases", false).Rule)
+		ops.run(t, args...).done(t)
+	}
+	allow(t, c.Lab, ruleFor(t, "backup").Rule)
+	ops.run(t, "backup", seed, filepath.Join(t.TempDir(), "b")).done(t)
+}

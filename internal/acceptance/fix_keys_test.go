@@ -139,7 +139,7 @@ func TestConflictDecided(t *testing.T) {
 		t.Errorf("%+v", f)
 	}
 	trib(t, "resume", seed, "--yes").exit(t, 6).complains(t,
-		`key "`+tag+`one" of slot 300 differs between `+from.Addr()+` \(string, .*ttl -1 ms\) and `+to.Addr()+` .*: '--conflict-for=`+tag+`one=source', or =target`,
+		`key "`+tag+`one" of slot 300 differs between `+from.Addr()+` \(string, .*ttl -1 ms\) and `+to.Addr()+` .*: '--conflict-for=`+tag+`one=source' keeps the first one, =target the second`,
 		"^hint: trib fix .* --conflict-for of each key, or with --conflict source, target or newer-ttl")
 	trib(t, "resume", seed, "--yes", "--conflict", "newer-ttl").exit(t, 6).complains(t, tag+"one", tag+"two", tag+"other")
 	decisions := filepath.Join(t.TempDir(), "decisions")

@@ -1,6 +1,8 @@
 package acceptance
 
 import (
+	"os"
+	"path/filepath"
 	"testing"
 
 	"github.com/trib-dev/trib/internal/lab/labtest"
@@ -13,7 +15,7 @@ func TestManaged(t *testing.T) {
 	for _, name := range []string{"redis-6.0", "redis-7.0", "valkey-9.1"} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			l := labtest.Start(t, labtest.Options{Server: name, Nodes: 3, Config: []string{`rename-command MIGRATE ""`, `rename-command CONFIG ""`}})
+			l := labtest.Start(t, labtest.Options{Server: name, Nodes: 3, Config: []string{`rename-command MIGRATE ""`, `rename-command CONFIG ""`, `rename-command SYNC ""`}})
 			seed := l.Addrs()[0]
 			trib(t, append([]string{"create", "--yes"}, l.Addrs()...)...).done(t)
 			trib(t, "check", seed).done(t)
@@ -21,6 +23,11 @@ func TestManaged(t *testing.T) {
 			trib(t, "reshard", seed, "--from", "all", "--to", seed, "--slots", "9", "--yes", "--method", "classic").exit(t, 4).
 				complains(t, "the server has no command migrate: it was renamed or disabled", "^hint: ")
 			trib(t, "set-timeout", seed, "5000", "--yes").exit(t, 1).prints(t, "(?i)unknown command .?config")
+			dir := filepath.Join(t.TempDir(), "backup")
+			trib(t, "backup", seed, dir).exit(t, 4).complains(t, "the server has no command sync: it was renamed or disabled")
+			if _, err := os.Stat(dir); err == nil {
+				t.Error("a backup that was refused left something")
+			}
 			if got := whole(t, l).gained(before, seed); got != 0 {
 				t.Errorf("%d slots moved", got)
 			}

@@ -40,6 +40,9 @@ var disarmed = []struct {
 	{"REPLACE from a side that is not known to be right", labtest.Default, "source killed, clients go on", []edit{
 		{"move/drain.go", "err := m.migrate(ctx, b, m.ours[b.slot])", "err := m.migrate(ctx, b, true)"},
 	}, ""},
+	{"a new source is not told to migrate before the target forgets the old one", labtest.Default, "source killed, then trib", []edit{
+		{"move/open.go", "if err := m.sendAway(ctx, moved); err != nil {", "if err := m.sendAway(ctx, nil); err != nil {"},
+	}, "foreign-keys|whether these keys are newer or stale cannot be told"},
 	{"nobody is kept from working at the same time", labtest.Default, "second trib", []edit{
 		{"lock/lock.go", "return &HeldError{Operation: r.operation, Holder: r.holder, Client: r.addr, Node: r.node}", "return nil"},
 	}, "a second trib: exit"},
@@ -53,7 +56,7 @@ func TestChaosGuards(t *testing.T) {
 	for _, d := range disarmed {
 		t.Run(d.name, func(t *testing.T) {
 			cmd := exec.CommandContext(t.Context(), "go", "test", "-overlay", overlay(t, d.edits), "-count=1", "-run", "^TestChaos$", "-v", ".",
-				"-minutes", "2", "-failures", "1", "-servers", d.server, "-fault", d.fault, "-evidence", t.TempDir())
+				"-minutes", "3", "-failures", "1", "-servers", d.server, "-fault", d.fault, "-evidence", t.TempDir())
 			out, err := cmd.CombinedOutput()
 			wanted := d.shows
 			if wanted == "" {

@@ -25,6 +25,7 @@ var (
 	toWeigh    = []string{"memory|usage", "type", "llen", "scard", "zcard", "hlen", "xlen"}
 	toMerge    = []string{"del", "get", "lrange", "smembers", "zrange", "hgetall"}
 	toRestore  = []string{"select", "restore-asking"}
+	toBringIn  = []string{"select", "restore"}
 
 	toBreakLock = []string{"client|kill"}
 	// Between servers of different versions, values are written by what they hold.
@@ -157,29 +158,29 @@ func ruleNames(cmds []driver.Command) []string {
 
 // casesOf are what a command takes in some cases, on servers that know it: a rule
 // with a name that a server does not know is refused as a whole.
-func casesOf(command string) []ui.ACLCase {
-	const fields = "on servers where fields of hashes expire: Redis 7.4, Valkey 9.0 and newer"
-	switch command {
-	case "import":
-		_, toMove, _ := ingest.Taken()
-		return []ui.ACLCase{
-			caseOf(fields, false, []string{"hpttl"}), caseOf(fields, true, []string{"hpttl"}),
-			caseOf("with --move", true, ruleNames(toMove)),
-		}
-	case "restore":
-		return []ui.ACLCase{caseOf(fields, false, []string{"hpttl"})}
+func casesOf(command string, g grant) (cases []ui.ACLCase) {
+	if slices.Contains(g.must, "cluster|countkeysinslot") && !slices.Contains(g.must, "select") {
+		cases = append(cases, caseOf("in clusters with several databases", false, []string{"select"}))
 	}
-	if !slices.Contains(planned[command], plan.MoveSlots) && command != "apply" {
-		return nil
+	const fields = "on servers where fields of hashes expire: Redis 7.4, Valkey 9.0 and newer"
+	switch {
+	case command == "import":
+		_, toMove, _ := ingest.Taken()
+		return append(cases,
+			caseOf(fields, false, []string{"hpttl"}), caseOf(fields, true, []string{"hpttl"}),
+			caseOf("with --move", true, ruleNames(toMove)))
+	case command == "restore":
+		return append(cases, caseOf(fields, false, []string{"hpttl"}))
+	case !slices.Contains(planned[command], plan.MoveSlots) && command != "apply":
+		return cases
 	}
 	// COMMAND INFO tells that servers can; without it they are not asked to.
 	byThemselves := func(d cluster.Dialect) []string {
 		return append(ruleNames(move.TakenByAtomic(d)), "command|info")
 	}
-	return []ui.ACLCase{
+	return append(cases,
 		caseOf("with these, Valkey 9.0 and newer move slots by themselves", false, byThemselves(cluster.MigrateSlots)),
-		caseOf("with these, Redis 8.4 and newer do", false, byThemselves(cluster.Migration)),
-	}
+		caseOf("with these, Redis 8.4 and newer do", false, byThemselves(cluster.Migration)))
 }
 
 func caseOf(text string, source bool, names []string) ui.ACLCase {
@@ -235,16 +236,17 @@ func ruled() []string {
 
 // forCommand is what is shown of a command.
 func (g grant) forCommand(command string) ui.ACL {
-	v := ui.ACL{Schema: ui.Schema, Command: "acl", For: command, Grant: g.view(), Cases: casesOf(command)}
+	v := ui.ACL{Schema: ui.Schema, Command: "acl", For: command, Grant: g.view(), Cases: casesOf(command, g)}
 	switch {
-	case command == "import":
+	case !g.keys:
+	case slices.Contains(keyed, command):
+		v.Target = "~* " + rule(toBringIn)
+	default:
+		v.Target = "~* " + rule(toRestore)
+	}
+	if command == "import" {
 		source := grantAtSource().view()
 		v.Source = &source
-		v.Target = "~* +select +restore"
-	case g.keys && command != "restore":
-		v.Target = "~* " + rule(toRestore)
-	case g.keys:
-		v.Target = "~* +select +restore"
 	}
 	return v
 }

@@ -180,7 +180,7 @@ const conflictsTold = 50
 func conflictReasons(conflicts []move.Conflict) []string {
 	var texts []string
 	for _, c := range conflicts[:min(len(conflicts), conflictsTold)] {
-		texts = append(texts, fmt.Sprintf("%s: %s, or =target", c, inShell(conflictFlag(c, move.SourceWins))))
+		texts = append(texts, fmt.Sprintf("%s: %s keeps the first one, =target the second", c, inShell(conflictFlag(c, move.SourceWins))))
 	}
 	if more := len(conflicts) - len(texts); more > 0 {
 		texts = append(texts, fmt.Sprintf("and %d more, which -o json lists", more))

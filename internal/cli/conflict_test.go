@@ -109,7 +109,7 @@ func TestConflictsTold(t *testing.T) {
 	addr := cluster.Addr{Host: "h", Port: 1}
 	c := move.Conflict{Slot: 5, Key: "it's", Source: addr, Target: cluster.Addr{Host: "h", Port: 2}, Values: [2]move.Value{{Type: "string", Bytes: 12, Digest: "ab", TTL: -1}, {Type: "hash", Bytes: 30, Digest: "cd", TTL: 900}}}
 	f := failureOf(&move.ConflictError{Conflicts: []move.Conflict{c}})
-	want := `key "it's" of slot 5 differs between h:1 (string, 12 bytes, digest ab, ttl -1 ms) and h:2 (hash, 30 bytes, digest cd, ttl 900 ms): '--conflict-for=it'\''s=source', or =target`
+	want := `key "it's" of slot 5 differs between h:1 (string, 12 bytes, digest ab, ttl -1 ms) and h:2 (hash, 30 bytes, digest cd, ttl 900 ms): '--conflict-for=it'\''s=source' keeps the first one, =target the second`
 	if len(f.Reasons) != 1 || f.Reasons[0] != want {
 		t.Errorf("got  %q\nwant %q", f.Reasons, want)
 	}

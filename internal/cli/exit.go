@@ -270,6 +270,9 @@ func reasonsOf(err error) (head string, reasons []string) {
 	if e, ok := errors.AsType[*unfitError](err); ok {
 		return "the cluster is not fit for this", e.reasons
 	}
+	if e, ok := errors.AsType[*undecidedError](err); ok {
+		return "not repaired", e.texts()
+	}
 	if e, ok := errors.AsType[*unreachableError](err); ok {
 		return "nodes that were named do not answer", e.reasons
 	}

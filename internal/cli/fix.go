@@ -145,7 +145,7 @@ func (app *App) begunGathering(o journalOptions, s cluster.State) []plan.Step {
 func (app *App) fixNothing(o *fixOptions, p plan.Plan, left []plan.Undecided, s cluster.State, command string) error {
 	if undecided(left) != nil {
 		app.Terminal.Text(func(page *ui.Page) {
-			page.Line("*** Nothing can be repaired as it is:")
+			page.Line("*** Nothing can be repaired as it is.")
 			for _, w := range p.Warnings {
 				page.Line("[WARNING] %s", w)
 			}
@@ -184,12 +184,14 @@ func undecided(left []plan.Undecided) error {
 	return &undecidedError{left}
 }
 
-func (e *undecidedError) Error() string {
+func (e *undecidedError) Error() string { return "not repaired: " + strings.Join(e.texts(), "; ") }
+
+func (e *undecidedError) texts() []string {
 	var texts []string
 	for _, u := range e.left {
 		texts = append(texts, u.String())
 	}
-	return "not repaired: " + strings.Join(texts, "; ")
+	return texts
 }
 
 // code is that of a conflict where a flag decides, and of an unhealthy cluster

@@ -68,15 +68,16 @@ func (r *repair) look(ctx context.Context) (cluster.State, plan.Plan, []plan.Und
 	wish := r.o.heal()
 	wish.Begun = r.app.begunGathering(r.o.journalOptions, s)
 	p, left := plan.Repair(s, wish)
-	p.Warnings = append(p.Warnings, r.unsaid(left)...)
+	p.Warnings = append(p.Warnings, r.unsaid(left, len(p.Steps) == 0)...)
 	return s, p, left, nil
 }
 
-// unsaid is what is undecided and was not named before an earlier stage.
-func (r *repair) unsaid(left []plan.Undecided) []string {
+// unsaid is what is undecided and was not named before an earlier stage; at the
+// end only what is well as it is, since the error names the rest.
+func (r *repair) unsaid(left []plan.Undecided, end bool) []string {
 	var texts []string
 	for _, u := range left {
-		if text := u.String(); !slices.Contains(r.named, text) {
+		if text := u.String(); (u.Advice || !end) && !slices.Contains(r.named, text) {
 			texts = append(texts, text)
 		}
 	}

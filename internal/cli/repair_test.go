@@ -51,7 +51,7 @@ func TestFixStages(t *testing.T) {
 		brokenTwice(t, c)
 		b.want(b.runLine("fix 127.0.0.1:7001 --dry-run"), exitOK)
 		b.wantOut("make 127.0.0.1:7005 the master in place of 127.0.0.1:7002", "Dry run: nothing was changed")
-		if strings.Contains(b.out.String(), "move 1 slots") {
+		if strings.Contains(b.out.String(), "move 1 slot") {
 			t.Errorf("a later stage is shown before it can be planned:\n%s", &b.out)
 		}
 		b.want(b.runLine("fix 127.0.0.1:7001 --yes -o json"), exitOK)

@@ -172,11 +172,14 @@ func (p *Page) finding(f health.Finding, addrs map[cluster.NodeID]string) {
 		mark = "[ERR]"
 	}
 	p.Line("%s %s: %s", mark, f.Code, f.Summary)
+	nodes := some(named(f.Nodes, addrs), ", ")
 	if len(f.Nodes) > 1 {
-		p.Line("    nodes: %s", some(named(f.Nodes, addrs), ", "))
+		p.Line("    nodes: %s", nodes)
 	}
 	for _, line := range f.Evidence[:min(len(f.Evidence), shown)] {
-		p.Line("    %s", line)
+		if line != nodes || len(f.Nodes) == 1 {
+			p.Line("    %s", line)
+		}
 	}
 	if more := len(f.Evidence) - shown; more > 0 {
 		p.Line("    and %d more of this kind", more)

@@ -1,6 +1,9 @@
 package ui
 
 import (
+	"fmt"
+	"strings"
+
 	"github.com/trib-dev/trib/pkg/plan"
 )
 
@@ -26,10 +29,25 @@ type StepPlan struct {
 func (v StepPlan) Text(p *Page) {
 	p.Line("Ready to do:")
 	for _, s := range v.Plan.Steps {
-		p.Line("    %s", v.Plan.Describe(s))
+		p.Line("    %s", inShort(v.Plan, s))
 	}
 	if v.Plan.Cost.Slots > 0 {
 		p.Line("%s", cost(v.Plan))
 	}
 	p.remarks(v.Plan)
+}
+
+// inShort describes a step with as many slots as people read; JSON has them all.
+func inShort(p plan.Plan, s plan.Step) string {
+	ranges := s.Slots.Ranges()
+	if len(ranges) <= shown {
+		return p.Describe(s)
+	}
+	var texts []string
+	left := s.Slots.Len()
+	for _, r := range ranges[:shown] {
+		texts = append(texts, r.String())
+		left -= r.Last - r.First + 1
+	}
+	return strings.Replace(p.Describe(s), s.Slots.String(), fmt.Sprintf("%s and %d more", strings.Join(texts, ","), left), 1)
 }

@@ -17,7 +17,7 @@ type ResumePlan struct {
 func (v ResumePlan) Text(p *Page) {
 	p.Line("Ready to finish what was interrupted:")
 	for _, s := range v.Plan.Steps {
-		p.Line("    %s%s", v.Plan.Describe(s), v.left(s))
+		p.Line("    %s%s", inShort(v.Plan, s), v.left(s))
 	}
 	if v.Plan.Cost.Slots > 0 {
 		p.Line("%s", cost(v.Plan))

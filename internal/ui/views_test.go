@@ -376,3 +376,17 @@ func TestCallLines(t *testing.T) {
 		t.Errorf("numbers are not aligned: %d", got)
 	}
 }
+
+// TestPlanInShort: of many slots a plan shows the first ones, and how many more.
+func TestPlanInShort(t *testing.T) {
+	slots := cluster.SlotsOf(1, 3, 5, 7, 8, 9, 11, 13, 15, 17, 20, 21)
+	for n, want := range map[int]string{
+		11: "clear the open state of slots 1,3,5,7-9,11,13,15,17 and 1 more on",
+		12: "clear the open state of slots 1,3,5,7-9,11,13,15,17 and 2 more on",
+		10: "clear the open state of slots 1,3,5,7-9,11,13,15,17 on",
+	} {
+		if got := inShort(plan.Plan{}, plan.Step{Action: plan.CloseSlots, Slots: slots.Take(n)}); !strings.HasPrefix(got, want) {
+			t.Errorf("got  %s\nwant %s", got, want)
+		}
+	}
+}

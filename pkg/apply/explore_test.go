@@ -204,11 +204,25 @@ func (tr *trial) failOver(e sim.Event, replica *sim.Node) {
 	for _, n := range tr.nodes {
 		tr.residual = tr.residual || n.HandingOver()
 	}
+	tr.residual = tr.residual || tr.unheard(replica)
 	replica.Takeover()
 	tr.failedOver = true
 	time.Sleep(heard)
 	tr.write()
 	tr.watch(e)
+}
+
+// unheard reports whether the target has claimed a slot and a replica of the source
+// has not heard of it: who is promoted then takes the slot back, with an epoch that
+// may be the higher one. That is named, too: the claim is on its way to the replica.
+func (tr *trial) unheard(replica *sim.Node) bool {
+	target := tr.nodes[1]
+	for slot := range movedSlots {
+		if target.Slots().Has(slot) && replica.Owner(slot) != target.ID() {
+			return true
+		}
+	}
+	return false
 }
 
 // watch notes when a claim rests on a proof from before a failover of the
@@ -317,6 +331,7 @@ func (tr *trial) somewhere(l sim.Loss) bool {
 // explored is what an exploration came to.
 type explored struct {
 	points, acked, conflicts int
+	residual                 int                 // trials in which loss is named and not promised away
 	bad                      map[string][]string // problems by fault
 }
 
@@ -344,7 +359,9 @@ func exploreTrials(t *testing.T, begin func() *trial, faults []fault, step int) 
 				e.points++
 				e.acked += tr.model.Acked()
 				e.conflicts += len(tr.conflicts)
-				if len(problems) > 0 && !tr.residual {
+				if tr.residual {
+					e.residual++
+				} else if len(problems) > 0 {
 					e.bad[f.String()] = problems
 				}
 			})

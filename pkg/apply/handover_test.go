@@ -363,3 +363,48 @@ func TestClosedMeanwhile(t *testing.T) {
 		}
 	})
 }
+
+// TestFailedOverRightAfterClaim: the source's replica is promoted after the target
+// has claimed slots and before it hears of that. Both take the same epoch, and the
+// ids of nodes decide who keeps the slots: where it is the replica, the target's
+// keys are gone. That is the servers' own; trib must not call the slots moved then.
+// Where it has heard of the claim, nothing is lost, whatever the ids.
+func TestFailedOverRightAfterClaim(t *testing.T) {
+	for name, server := range servers {
+		t.Run(name, func(t *testing.T) {
+			for _, late := range []bool{false, true} {
+				lossy := 0
+				for seed := range 4 {
+					synctest.Test(t, func(t *testing.T) {
+						tr := newTrial(sim.Options{Server: server, Seed: seed}, oneLane)
+						tr.c.Intercept(func(e sim.Event) sim.Action {
+							released := e.Node == tr.nodes[masterA] && e.Cmd.Name() == "CLUSTER SETSLOT" && e.Cmd[3] == "NODE"
+							if !released || tr.failedOver {
+								return sim.Action{Before: func() { tr.between(e) }}
+							}
+							return sim.Action{Before: func() {
+								if late {
+									tr.c.Advance(heard)
+								}
+								tr.failOver(e, tr.nodes[replicaA])
+							}}
+						})
+						err := tr.reshard(t.Context(), tr.c.Dialer())
+						tr.c.Intercept(nil)
+						tr.c.Settle()
+						_, _ = tr.resume(t.Context())
+						lost := tr.model.Check(tr.c)
+						if len(lost) == 0 {
+							return
+						}
+						lossy++
+						if late || err == nil || !strings.Contains(err.Error(), "may be lost") {
+							t.Errorf("seed %d, heard %v: lost %.200s; reshard: %v", seed, late, lost, err)
+						}
+					})
+				}
+				t.Logf("heard %v: lost with %d of 4 sets of ids", late, lossy)
+			}
+		})
+	}
+}

@@ -33,6 +33,7 @@ var (
 	takenBefore7  = []driver.Command{{"CLUSTER", "ADDSLOTS", "0"}}
 	takenAtGiver  = []driver.Command{{"FUNCTION", "DUMP"}}
 	takenToVerify = []driver.Command{{"CLUSTER", "COUNTKEYSINSLOT", "0"}}
+	takenInOthers = []driver.Command{{"SELECT", "0"}} // databases beside the first
 )
 
 // Taken are the commands that a step of this action takes, at any node.
@@ -54,8 +55,12 @@ func Taken(action plan.Action) []driver.Command {
 func (r *runner) deniedSteps(ctx context.Context, s cluster.State, todo []int) ([]plan.Obstacle, error) {
 	needs := make(map[cluster.NodeID][]driver.Command)
 	for _, n := range r.p.Nodes {
-		if m, _ := s.Get(n.ID); m.Reachable() {
-			needs[n.ID] = takenToVerify[:1:1]
+		m, _ := s.Get(n.ID)
+		if m.Reachable() {
+			needs[n.ID] = slices.Clone(takenToVerify)
+		}
+		if m.Reachable() && len(m.Databases) > 1 {
+			needs[n.ID] = append(needs[n.ID], takenInOthers...)
 		}
 	}
 	for _, i := range todo {

@@ -82,3 +82,39 @@ func TestCancelRefused(t *testing.T) {
 		}
 	})
 }
+
+// TestNotCancelledAtHandOver: a job that hands its slots over is left to the
+// servers, for a bounded time, and one that is about to, for a moment.
+func TestNotCancelledAtHandOver(t *testing.T) {
+	for _, tt := range []struct {
+		state       string
+		told, later bool // at once, after handOverPatience
+		giveUp      string
+	}{
+		{"snapshotting", true, true, "not now"},
+		{"replicating", false, true, "not now"},
+		{"waiting-to-pause", false, true, "not now"},
+		{"failover-paused", false, false, "does not come to an end"},
+		{"failover-granted", false, false, "does not come to an end"},
+	} {
+		t.Run(tt.state, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				conn := &deaf{}
+				s := &serverMove{mover: &mover{src: &end{conn: conn}}, dialect: cluster.MigrateSlots}
+				var c cancellation
+				demand := func() error { return s.demandEnd(&c, cluster.Job{State: tt.state}, nil) }
+				if err := demand(); err != nil || (conn.asked > 0) != tt.told {
+					t.Errorf("at once it was told %d times: %v", conn.asked, err)
+				}
+				time.Sleep(handOverPatience)
+				if err := demand(); err != nil || (conn.asked > 0) != tt.later {
+					t.Errorf("later it was told %d times: %v", conn.asked, err)
+				}
+				time.Sleep(cancelPatience)
+				if err := demand(); err == nil || !strings.Contains(err.Error(), tt.giveUp) {
+					t.Errorf("in the end: %v", err)
+				}
+			})
+		})
+	}
+}

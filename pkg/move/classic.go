@@ -316,6 +316,9 @@ func (m *mover) split(window []int) (held, given, moved []int, err error) {
 			held = append(held, slot)
 		case m.given(slot):
 			given = append(given, slot)
+		case m.claimed:
+			return nil, nil, nil, fmt.Errorf("slot %d was taken back from %s by a replica of %s that was promoted while it was handed over: keys that had moved may be lost",
+				slot, m.dst.addr, m.src.addr)
 		default:
 			return nil, nil, nil, fmt.Errorf("slot %d belongs neither to %s nor to %s", slot, m.src.addr, m.dst.addr)
 		}

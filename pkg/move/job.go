@@ -232,18 +232,38 @@ const (
 	// cancelPatience when it is left to it.
 	cancelAgain    = time.Second
 	cancelPatience = 20 * time.Second
+	// handOverPatience is how long a job may take from the end of the snapshot to
+	// its own end before it is cancelled there.
+	handOverPatience = 3 * time.Second
 )
+
+// handsOver reports whether the source keeps clients waiting so that the target
+// may claim the slots. To cancel that lets them write to the source again, which
+// does not know yet that the target has claimed, and deletes what they wrote when
+// it hears of it. The source itself bounds how long it waits.
+func handsOver(state string) bool {
+	return state == "failover-paused" || state == "failover-granted"
+}
+
+// aboutToHandOver reports whether that may begin before an order to cancel comes.
+func aboutToHandOver(state string) bool {
+	return state == "replicating" || state == "waiting-to-pause"
+}
 
 // demandEnd cancels a job, and says so where it goes on all the same.
 func (s *serverMove) demandEnd(c *cancellation, job cluster.Job, jobs []cluster.Job) (err error) {
 	now := time.Now()
-	switch {
-	case c.first.IsZero():
+	if c.first.IsZero() {
 		c.first = now
-	case now.Sub(c.first) > cancelPatience:
+	}
+	waited := now.Sub(c.first)
+	switch {
+	case waited > cancelPatience && c.last.IsZero():
+		return fmt.Errorf("%s hands slots %s over (%s) and does not come to an end", s.told().addr, job.Slots, job.State)
+	case waited > cancelPatience:
 		return fmt.Errorf("%s goes on to move slots %s (%s), though it was told to cancel that (%w)",
 			s.told().addr, job.Slots, job.State, cmp.Or(c.refusal, errors.New("it said OK")))
-	case now.Sub(c.last) < cancelAgain:
+	case handsOver(job.State), aboutToHandOver(job.State) && waited < handOverPatience, now.Sub(c.last) < cancelAgain:
 		return nil
 	}
 	c.last = now

@@ -100,3 +100,43 @@ func TestWasReplacedBy(t *testing.T) {
 		})
 	}
 }
+
+// TestTargetSeen: the target takes itself for the master of slots 10-20, with
+// epoch 3.
+func TestTargetSeen(t *testing.T) {
+	id := func(c string) string { return strings.Repeat(c, 40) }
+	self := id("b") + " 10.0.0.2:7000@17000 myself,master - 0 0 3 connected 10-20\n"
+	for _, tt := range []struct {
+		name, flags, master string
+		epoch               int
+		slots               string
+		heir                string // another node, as the source sees it
+		want                error
+	}{
+		{"as it sees itself", "master", "-", 3, "10-20", "0 0 4 connected 30-40", nil},
+		{"behind on its claims", "master", "-", 2, "10-15", "0 0 2 connected 16-20", nil},
+		{"ahead, by the claims of other moves", "master", "-", 5, "10-25", "0 0 4 connected 30-40", nil},
+		{"suspected", "master,fail?", "-", 3, "10-20", "0 0 4 connected 30-40", errDown},
+		{"failed", "master,fail", "-", 3, "", "0 0 4 connected 10-20", errDown},
+		{"back, and its successor has its slots", "master", "-", 3, "", "0 0 4 connected 10-20", errLookAgain},
+		{"a replica", "slave", id("c"), 4, "", "0 0 4 connected 10-20", errLookAgain},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			atSource := id("a") + " 10.0.0.1:7000@17000 myself,master - 0 0 1 connected 0-9\n" +
+				fmt.Sprintf("%s 10.0.0.2:7000@17000 %s %s 0 0 %d connected %s\n", id("b"), tt.flags, tt.master, tt.epoch, tt.slots) +
+				fmt.Sprintf("%s 10.0.0.3:7000@17000 master - %s\n", id("c"), tt.heir)
+			src, err := cluster.ParseNodes(atSource)
+			if err != nil {
+				t.Fatal(err)
+			}
+			dst, err := cluster.ParseNodes(self)
+			if err != nil {
+				t.Fatal(err)
+			}
+			m := &mover{src: &end{id: src.Self().ID, view: src}, dst: &end{id: dst.Self().ID, view: dst}}
+			if err := m.targetSeen(); !errors.Is(err, tt.want) {
+				t.Errorf("got %v, want %v", err, tt.want)
+			}
+		})
+	}
+}

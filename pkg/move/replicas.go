@@ -20,7 +20,7 @@ const (
 	replicaRest   = time.Second
 )
 
-// watchers are connections to the target's replicas. A replica is asked itself
+// watchers are connections to the replicas of both ends. A replica is asked itself
 // how far it has come: its master learns of it only once a second, and WAIT on
 // a connection that wrote nothing is true at once.
 type watchers struct {
@@ -143,24 +143,44 @@ func (w *watchers) has(ctx context.Context, addr cluster.Addr, master cluster.Re
 	if time.Now().Before(w.deaf[addr]) {
 		return false
 	}
-	ctx, cancel := context.WithTimeout(ctx, replicaAnswer)
-	defer cancel()
-	ask := func(ctx context.Context, cmds ...driver.Command) ([]driver.Reply, error) {
-		if w.conns[addr] == nil {
-			conn, err := w.dialer.Dial(ctx, addr, w.name)
-			if err != nil {
-				return nil, err
-			}
-			w.conns[addr] = conn
-		}
-		return w.conns[addr].Do(ctx, cmds...)
-	}
-	r, err := replication(ctx, ask)
+	r, err := replication(ctx, func(ctx context.Context, cmds ...driver.Command) ([]driver.Reply, error) {
+		return w.ask(ctx, addr, cmds...)
+	})
 	if err != nil {
 		w.giveUp(addr)
 		return false
 	}
 	return r.Role == "slave" && r.LinkUp && r.ID == master.ID && r.Offset >= master.Offset
+}
+
+// view asks a replica for its view of the cluster.
+func (w *watchers) view(ctx context.Context, addr cluster.Addr) (cluster.View, error) {
+	if time.Now().Before(w.deaf[addr]) {
+		return cluster.View{}, fmt.Errorf("%s did not answer a moment ago", addr)
+	}
+	replies, err := w.ask(ctx, addr, driver.Cmd("CLUSTER", "NODES"))
+	if err != nil {
+		w.giveUp(addr)
+		return cluster.View{}, err
+	}
+	text, err := replies[0].Text()
+	if err != nil {
+		return cluster.View{}, err
+	}
+	return cluster.ParseNodes(text)
+}
+
+func (w *watchers) ask(ctx context.Context, addr cluster.Addr, cmds ...driver.Command) ([]driver.Reply, error) {
+	ctx, cancel := context.WithTimeout(ctx, replicaAnswer)
+	defer cancel()
+	if w.conns[addr] == nil {
+		conn, err := w.dialer.Dial(ctx, addr, w.name)
+		if err != nil {
+			return nil, err
+		}
+		w.conns[addr] = conn
+	}
+	return w.conns[addr].Do(ctx, cmds...)
 }
 
 func (w *watchers) giveUp(addr cluster.Addr) {

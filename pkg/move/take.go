@@ -233,7 +233,7 @@ func isMasterRole(r driver.Reply) bool {
 func (m *mover) release(ctx context.Context, slots []int) error {
 	ctx, cancel := context.WithTimeout(ctx, m.src.setWithin(len(slots)))
 	defer cancel()
-	before := m.src.view.Self()
+	before, heirs := m.src.view.Self(), replicasOf(m.src.view, m.src.id)
 	letGo := m.src.setSlots(slots, "NODE", string(m.dst.id))
 	replies, err := m.src.do(ctx, append(letGo, driver.Cmd("CLUSTER", "NODES"))...)
 	if err != nil {
@@ -247,8 +247,50 @@ func (m *mover) release(ctx context.Context, slots []int) error {
 		return fmt.Errorf("%w: %s still claims slots %s: %w", errLookAgain, m.src.addr, kept, firstErr(letGo, replies))
 	}
 	m.noteChanges(before, self)
+	if err := m.acknowledged(ctx, heirs, cluster.SlotsOf(slots...)); err != nil {
+		return err
+	}
 	m.claimed = false
 	return nil
+}
+
+// hearing is how long the source's replicas may take to hear of a claim.
+const hearing = 100 * time.Millisecond
+
+// acknowledged waits until the source's replicas see that the target owns the
+// slots. One that is promoted before it has heard of the claim claims them too,
+// with an epoch that may be the higher one, and then the target deletes what it has
+// got: no order of commands prevents that, so it is looked for before anything is
+// called moved. Redis before 7.0 does not send its claims to all at once; there
+// nobody is waited for.
+func (m *mover) acknowledged(ctx context.Context, heirs []cluster.Node, slots cluster.SlotSet) error {
+	until := time.Now().Add(hearing)
+	for _, r := range heirs {
+		for {
+			v, err := m.watchers.view(ctx, r.Addr)
+			if err != nil {
+				break // it is dead or deaf; whoever verifies the plan asks it again
+			}
+			self := v.Self()
+			if back := self.Slots.Intersect(slots); !back.Empty() {
+				return fmt.Errorf("%s was promoted while slots %s were handed over and has taken them back: keys that %s had got of them may be lost",
+					r.Addr, back, m.dst.addr)
+			}
+			target, _ := v.Get(m.dst.id)
+			heard := slots.Minus(target.Slots).Empty()
+			if heard || !m.dst.server.AddSlotsRange || time.Now().After(until) || sleep(ctx, replicaPoll) != nil {
+				break
+			}
+		}
+	}
+	return nil
+}
+
+// replicasOf are the replicas of a node that are alive in a view.
+func replicasOf(v cluster.View, id cluster.NodeID) []cluster.Node {
+	return slices.DeleteFunc(slices.Clone(v.Nodes), func(n cluster.Node) bool {
+		return n.MasterID != id || !n.Addr.Known() || n.Flags&(cluster.FlagFailed|cluster.FlagSuspect) != 0
+	})
 }
 
 func firstErr(cmds []driver.Command, replies []driver.Reply) error {

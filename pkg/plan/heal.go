@@ -118,7 +118,9 @@ func newHealer(s cluster.State, o HealOptions) *healer {
 // hold the only copy of their keys, and groups that do not see each other would
 // each get owners.
 func unsure(s cluster.State, o HealOptions) string {
-	if silent := o.silent(s); len(silent) > 0 {
+	if silent := o.silent(s); len(silent) > 0 && deadForGood(s, silent[0].ID) {
+		return fmt.Sprintf("%s is dead and may hold their keys: start it again, or do without it (%s)", silent[0].Addr, takeFromDead)
+	} else if len(silent) > 0 {
 		return fmt.Sprintf("%s does not answer and may own it or hold its keys: bring it back, let a replica take its place (trib failover), or remove it (trib forget)", silent[0].Addr)
 	}
 	if busy := loading(s); busy != "" {

@@ -112,13 +112,13 @@ func (p Plan) Describe(s Step) string {
 	case SetEpoch:
 		return fmt.Sprintf("set config epoch %d on %s", s.Epoch, p.Addr(s.Node))
 	case AssignSlots:
-		return fmt.Sprintf("assign %d slots (%s) to %s", s.Slots.Len(), s.Slots, p.Addr(s.Node))
+		return fmt.Sprintf("assign %s (%s) to %s", count(s.Slots.Len(), "slot"), s.Slots, p.Addr(s.Node))
 	case Join:
 		return "join " + count(len(p.Nodes), "node")
 	case Replicate:
 		return fmt.Sprintf("make %s a replica of %s", p.Addr(s.Node), p.Addr(s.Master))
 	case MoveSlots:
-		return fmt.Sprintf("move %d slots (%s) from %s to %s", s.Slots.Len(), s.Slots, p.Addr(s.From), p.Addr(s.To))
+		return fmt.Sprintf("move %s (%s) from %s to %s", count(s.Slots.Len(), "slot"), s.Slots, p.Addr(s.From), p.Addr(s.To))
 	case CloseSlots:
 		return fmt.Sprintf("clear the open state of slots %s on %s", s.Slots, p.Addr(s.Node))
 	}
@@ -126,7 +126,7 @@ func (p Plan) Describe(s Step) string {
 	case PinSlots:
 		return fmt.Sprintf("let %s keep its keys of slots %s until they are at %s", p.Addr(s.From), s.Slots, p.Addr(s.To))
 	case ClaimSlots:
-		return fmt.Sprintf("give %d slots (%s) to %s", s.Slots.Len(), s.Slots, p.Addr(s.Node))
+		return fmt.Sprintf("give %s (%s) to %s", count(s.Slots.Len(), "slot"), s.Slots, p.Addr(s.Node))
 	case BumpEpoch:
 		return fmt.Sprintf("give %s a config epoch of its own, %d or higher", p.Addr(s.Node), s.Epoch)
 	case GatherKeys:
