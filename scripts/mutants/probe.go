@@ -155,7 +155,7 @@ func leaves(names []string) []string {
 }
 
 // whole is what a test may cost that is not taken apart.
-const whole = time.Second
+const whole = 200 * time.Millisecond
 
 // measure runs a test, and then each part of it where it is a long one.
 func (w *work) measure(pkg, name string) ([]*probe, error) {
