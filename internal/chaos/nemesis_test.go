@@ -375,13 +375,27 @@ func (o *outcome) judge(r *rig, tr *trial) {
 	o.revived += found.revived
 	o.problems = append(o.problems, found.problems...)
 	o.counted, o.frail = tr.model.counted.Load(), tr.model.frail.Load()
-	if out, code := r.run("check", tr.seed); code != 0 {
+	if out, code := r.check(tr); code != 0 {
 		o.blame(0, "check: exit %d:\n%s", code, out)
 	}
 	if out, code := r.run(tr.repair, tr.seed, "--yes"); code != 0 || !strings.HasSuffix(out, "mutations:0\n") {
 		o.blame(0, "a second %s changed something, exit %d:\n%s", tr.repair, code, out)
 	}
 	tr.model.clear()
+}
+
+// check is the last look at the cluster. Servers that were left alone with
+// a job may have ended it just before, and others hear of that a moment later.
+func (r *rig) check(tr *trial) (out string, code int) {
+	limit := time.Duration(0)
+	if tr.fault.atomic {
+		limit = 5 * time.Second
+	}
+	await(limit, func() error {
+		out, code = r.run("check", tr.seed)
+		return exitError(code)
+	})
+	return out, code
 }
 
 // fresh gives a trial an empty directory.
