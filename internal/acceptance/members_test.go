@@ -165,7 +165,8 @@ func TestMembersRefused(t *testing.T) {
 	c.Do(t, other, "CLUSTER", "MEET", friend.Host(), fmt.Sprint(friend.Port()))
 	labtest.Await(t, 10*time.Second, "two nodes know each other", func() error {
 		p := look(t, c.Lab)
-		if a, b := p.at(other.Addr()), p.at(friend.Addr()); len(a.lines) != 2 || b.lines[a.self.id].epoch != a.self.epoch || a.self.epoch == b.self.epoch {
+		if a, b := p.at(other.Addr()), p.at(friend.Addr()); len(a.lines) != 2 || len(b.lines) != 2 ||
+			b.lines[a.self.id].epoch != a.self.epoch || a.lines[b.self.id].epoch != b.self.epoch || a.self.epoch == b.self.epoch {
 			return errors.New("not yet")
 		}
 		return nil

@@ -99,11 +99,11 @@ func (c *Cluster) Form(masters, replicas int) []*Node {
 
 // adopt makes the formed cluster n's opinion.
 func (n *Node) adopt(nodes []*Node, masters, replicas int) {
-	n.epoch = uint64(len(nodes)) // the tools give replicas-to-be an epoch, too
+	n.epoch = uint64(len(nodes)) // the tools give replicas-to-be an epoch, too, and a lower one
 	for i, m := range nodes {
 		p := n.peer(m.self.id)
 		if i < masters {
-			p.epoch = uint64(i + 1)
+			p.epoch = uint64(len(nodes) - masters + i + 1)
 			for s := i * cluster.SlotCount / masters; s < (i+1)*cluster.SlotCount/masters; s++ {
 				p.slots.add(s)
 			}
@@ -112,7 +112,7 @@ func (n *Node) adopt(nodes []*Node, masters, replicas int) {
 		p.master = n.peer(nodes[(i-masters)/replicas].self.id)
 		p.epoch, p.shard = p.master.epoch, p.master.shard
 		if p == n.self { // which has kept its own, and shows its master's
-			p.epoch = uint64(i + 1)
+			p.epoch = uint64(i - masters + 1)
 		}
 	}
 	n.version++

@@ -192,16 +192,13 @@ func simulated(t *testing.T, s *script, order int) *world {
 // Redis 7.0 forget whose slots it believed to be given up.
 func real(t *testing.T, l *labtest.Lab, s *script) *world {
 	t.Helper()
-	for i, n := range l.Nodes() {
+	for _, n := range l.Nodes() {
 		conn := l.Dial(t, n)
 		conn.Do("FLUSHALL") // a replica refuses it, and resets with data
 		conn.Close()
 		l.Do(t, n, "CLUSTER", "RESET", "HARD")
 		if err := n.Restart(t.Context()); err != nil {
 			t.Fatal(err)
-		}
-		if i >= scriptMasters { // the tools give replicas-to-be an epoch, too
-			l.Do(t, n, "CLUSTER", "SET-CONFIG-EPOCH", strconv.Itoa(i+1))
 		}
 	}
 	connect := func(n *lab.Node) func(...string) any {
