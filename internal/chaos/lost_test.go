@@ -36,10 +36,13 @@ func TestChangedWhileReplyIsLost(t *testing.T) {
 	}
 	relay := r.relays[to.Node]
 	relay.Arm(chaos.Mischief{Command: "RESTORE-ASKING", Hold: nodeTimeout})
+	conn := r.c.Dial(t, from.Node) // before the source is busy, which then reads what waits
+	if _, err := conn.Do("PING"); err != nil {
+		t.Fatal(err)
+	}
 	w.release()
 	labtest.Await(t, 10*time.Second, "a RESTORE", func() error { return done(relay) })
 	// The source answers when its MIGRATE has timed out.
-	conn := r.c.Dial(t, from.Node)
 	if replies, err := conn.Pipeline([]string{"SET", tag + "b", "new"}, []string{"DEL", tag + "c"}); err != nil || !slices.Equal(replies, []any{"OK", int64(1)}) {
 		t.Fatalf("the source answers %v, %v", replies, err)
 	}

@@ -300,11 +300,12 @@ func TestBumpEpoch(t *testing.T) {
 		t.Run(server, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				b := newSick(server)
+				var next uint64
 				bump := func(nodes ...int) error {
 					p := plan.Plan{Version: plan.Version, Kind: plan.KindFix}
 					for _, i := range nodes {
 						p.Nodes = append(p.Nodes, plan.Node{ID: b.nodes[i].ID(), Addr: b.nodes[i].Addr()})
-						p.Steps = append(p.Steps, plan.Step{Action: plan.BumpEpoch, Node: b.nodes[i].ID(), Epoch: 21})
+						p.Steps = append(p.Steps, plan.Step{Action: plan.BumpEpoch, Node: b.nodes[i].ID(), Epoch: next})
 					}
 					return apply.Run(t.Context(), p, apply.Options{Dialer: b.c.Dialer(), Lock: lock.Options{Holder: "test"}, WaitTimeout: 5 * time.Second})
 				}
@@ -314,10 +315,11 @@ func TestBumpEpoch(t *testing.T) {
 					b.raw(t, 0, "CLUSTER", "BUMPEPOCH")
 					b.c.Settle()
 				}
-				if err := bump(0); err == nil || b.nodes[0].Epoch() != 20 {
+				next = b.nodes[0].Epoch() + 1
+				if err := bump(0); err == nil || b.nodes[0].Epoch() != next-1 {
 					t.Errorf("alone: %v, epoch %d", err, b.nodes[0].Epoch())
 				}
-				if err := bump(1, 0); err != nil || b.nodes[1].Epoch() < 21 || b.nodes[0].Epoch() <= b.nodes[1].Epoch() {
+				if err := bump(1, 0); err != nil || b.nodes[1].Epoch() < next || b.nodes[0].Epoch() <= b.nodes[1].Epoch() {
 					t.Errorf("with another one before: %v, epochs %d and %d", err, b.nodes[1].Epoch(), b.nodes[0].Epoch())
 				}
 			})
