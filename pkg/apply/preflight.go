@@ -60,6 +60,7 @@ const (
 	atomicTarget
 	holder
 	claimer
+	decider
 )
 
 // permission is a part that a node has, which takes the right to it.
@@ -84,6 +85,9 @@ func (r *runner) permissions(todo []int) []permission {
 		}
 		add(m.From, source)
 		add(m.To, target)
+		if r.o.Move.Decide != nil {
+			add(m.From, decider)
+		}
 	}
 	for _, i := range todo {
 		switch step := r.p.Steps[i]; step.Action {
@@ -107,6 +111,8 @@ func (r *runner) deniedAt(ctx context.Context, m cluster.Member, p part) ([]stri
 		return move.DeniedAtTarget(ctx, r.o.Dialer, r.name, m, p == atomicTarget)
 	case holder:
 		return move.DeniedAtHolder(ctx, r.o.Dialer, r.name, m.Addr)
+	case decider:
+		return move.DeniedToDecide(ctx, r.o.Dialer, r.name, m.Addr)
 	}
 	return move.DeniedToClaim(ctx, r.o.Dialer, r.name, m.Addr)
 }

@@ -10,7 +10,8 @@ import (
 	"github.com/trib-dev/trib/pkg/driver"
 )
 
-// What a classic move takes at its two ends.
+// What a classic move takes at its two ends, and at the source where it is decided
+// which of two values stays.
 var (
 	takenAtSource = []driver.Command{
 		{"CLUSTER", "NODES"},
@@ -23,6 +24,12 @@ var (
 		{"ROLE"},
 		{"DUMP", "k"},
 		{"PTTL", "k"},
+	}
+	takenToDecide = []driver.Command{
+		{"WATCH", "k"},
+		{"MULTI"},
+		{"DEL", "k"},
+		{"EXEC"},
 	}
 	takenAtTarget = []driver.Command{
 		{"CLUSTER", "NODES"},
@@ -72,6 +79,12 @@ func DeniedAtSource(ctx context.Context, d driver.Dialer, name string, m cluster
 		takes = takenByAtomic(m, cluster.MigrateSlots)
 	}
 	return Denied(ctx, d, name, m.Addr, takes)
+}
+
+// DeniedToDecide is the same for deleting values at a source that Options.Decide
+// decides against.
+func DeniedToDecide(ctx context.Context, d driver.Dialer, name string, addr cluster.Addr) ([]string, error) {
+	return Denied(ctx, d, name, addr, takenToDecide)
 }
 
 // DeniedAtTarget is the same for a move to the node.

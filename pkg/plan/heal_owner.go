@@ -223,7 +223,7 @@ func (r *resumer) successor(slot int, owner cluster.Member, target cluster.NodeI
 		from, importing := m.View.Self().Importing[slot]
 		heir := importing && from == owner.ID || keys > 0
 		switch {
-		case m.ID == owner.ID || !heir || !sameShard(r.s, m, target):
+		case m.ID == owner.ID || !heir || !mayReplace(r.s, m, target):
 		case found != "":
 			return ""
 		default:
@@ -239,16 +239,23 @@ func replaced(s cluster.State, id cluster.NodeID) bool {
 	return known && !m.Reachable() && Dead(s, id) && slotsSeen(s, id).Empty()
 }
 
-// sameShard reports whether two nodes may be of one shard: servers before Redis
-// 7.2 do not say.
-func sameShard(s cluster.State, m cluster.Member, other cluster.NodeID) bool {
+// mayReplace reports whether a master may have taken the slots of a dead one.
+// Servers since Redis 7.2 tell who is of one shard; on older ones whoever takes
+// another's slots has a higher epoch, and nobody takes those of a node that never
+// had any.
+func mayReplace(s cluster.State, m cluster.Member, dead cluster.NodeID) bool {
+	self, epoch := m.View.Self(), uint64(0)
 	for _, witness := range s.Members {
-		n, known := witness.View.Get(other)
-		if shard := n.Aux["shard-id"]; known && shard != "" {
-			return m.View.Self().Aux["shard-id"] == shard
+		n, _ := witness.View.Get(dead)
+		if shard := n.Aux["shard-id"]; shard != "" {
+			return self.Aux["shard-id"] == shard
 		}
+		if n.MasterID == m.ID {
+			return true
+		}
+		epoch = max(epoch, n.Epoch)
 	}
-	return true
+	return epoch > 0 && self.Epoch > epoch
 }
 
 // ask adds a question, to the same one about other slots where there is one.

@@ -41,6 +41,7 @@ var rows = []struct {
 	{"F1, 21, 23: the source was failed over", "a - replica=e keys=5:13\nb importing=5:a keys=5:12\ne 10.0.0.8:7000 0-5460 keys=5:13", plan.HealOptions{}, "move 5 e b"},
 	{"F1v, 22: and its replica knows of the move", "a migrating=5:b keys=5:13\nb importing=5:a keys=5:12\nd 10.0.0.4:7000 replica=a keys=5:13 migrating=5:b", plan.HealOptions{}, "move 5 a b"},
 	{"F2, 26: the target was failed over", "a migrating=5:d keys=5:13\nb keys=5:12\nd 10.0.0.4:7000 replica=b keys=5:12", plan.HealOptions{}, "move 5 a b"},
+	{"F2, 28: the target, which never had slots, is dead, and another has keys", "a migrating=5:d keys=5:13\nb keys=5:3\nd 10.0.0.4:7000 down=refused fail=yes", plan.HealOptions{}, "? open-slots 5 --fix-with-unreachable-masters"},
 	{"F2, 28: the target is down", "a migrating=5:d keys=5:13\nd 10.0.0.4:7000 down=refused", plan.HealOptions{}, "? open-slots 5"},
 	{"F1 and F2: nobody knows of the move", "a keys=5:13\nb keys=5:12", plan.HealOptions{}, "? foreign-keys 5 --foreign-keys"},
 	{"F1 and F2, adopted", "a keys=5:13\nb keys=5:12", plan.HealOptions{ForeignKeys: plan.ForeignAdopt}, "gather 5 b a"},
@@ -76,6 +77,9 @@ var rows = []struct {
 	{"and nobody says what becomes of these", "a 4-5 migrating=4:b,5:b keys=4:1,5:25,6:3\nb 0-3,7-10922 importing=4:a,5:a\nc 6,10923-16383", plan.HealOptions{}, "move 4 a b; ? open-slots 5 --foreign-keys; ? foreign-keys 6 --foreign-keys"},
 	{"and there is no other slot", "a 5 migrating=5:b keys=5:25,6:3\nb 0-4,7-10922 importing=5:a\nc 6,10923-16383", plan.HealOptions{}, "? open-slots 5 --foreign-keys; ? foreign-keys 6 --foreign-keys"},
 	{"and such keys of slots that are on their way", "a 5 migrating=5:b keys=5:25,6:3\nb 0-4,7-10922 importing=5:a,6:c\nc 6,10923-16383 migrating=6:b", plan.HealOptions{ForeignKeys: plan.ForeignAdopt}, "move 5 a b; move 6 c b; gather 6 a b"},
+	{"on Valkey 8, while a healthy master does not answer", "a server=valkey/8.1.1 migrating=5:b keys=5:12\nb server=valkey/8.1.1 importing=5:a keys=5:13\nc server=valkey/8.1.1 down=timeout", plan.HealOptions{}, "? open-slots 5; ? uncovered-slots 10923-16383"},
+	{"on Valkey 8, while a dead master does not answer", "a server=valkey/8.1.1 migrating=5:b keys=5:12\nb server=valkey/8.1.1 importing=5:a keys=5:13\nc server=valkey/8.1.1 down=refused fail=yes", plan.HealOptions{}, "move 5 a b; ? uncovered-slots 10923-16383 --fix-with-unreachable-masters"},
+	{"on Redis 7, while a healthy master does not answer", "a migrating=5:b keys=5:12\nb importing=5:a keys=5:13\nc down=timeout", plan.HealOptions{}, "move 5 a b; ? uncovered-slots 10923-16383"},
 	{"73: a replica shows what is open", "d 10.0.0.4:7000 replica=a migrating=5:b keys=5:25", plan.HealOptions{}, ""},
 	{"X1: an atomic migration left nothing", "", plan.HealOptions{}, ""},
 

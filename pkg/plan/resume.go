@@ -188,7 +188,7 @@ func (r *resumer) tookPlace(owner cluster.Member, of cluster.NodeID) bool {
 	if old, known := r.s.Get(of); known && old.Reachable() {
 		return replicates(r.s, of, owner.ID)
 	}
-	return slotsSeen(r.s, of).Minus(r.open()).Empty() && sameShard(r.s, owner, of)
+	return slotsSeen(r.s, of).Minus(r.open()).Empty() && mayReplace(r.s, owner, of)
 }
 
 func holdsNone(m cluster.Member, slot int) bool {

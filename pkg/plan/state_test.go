@@ -90,6 +90,7 @@ func (n node) member(all []node) cluster.Member {
 	if flavor, version, ok := strings.Cut(n.fields["server"], "/"); ok {
 		m.Server = cluster.Server{Flavor: flavor, Version: version}
 	}
+	m.Features.ReplicatedSetSlot = m.Server.AtLeast("valkey", 8, 0)
 	m.Functions = int64(n.number("functions"))
 	m.Replication = cluster.Replication{Offset: int64(n.number("offset")), Syncing: n.fields["syncing"] != "", Loading: n.fields["loading"] != "", NoLink: n.fields["nolink"] != ""}
 	for db := range 3 {
