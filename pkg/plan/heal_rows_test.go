@@ -43,6 +43,11 @@ var rows = []struct {
 	{"F2, 26: the target was failed over", "a migrating=5:d keys=5:13\nb keys=5:12\nd 10.0.0.4:7000 replica=b keys=5:12", plan.HealOptions{}, "move 5 a b"},
 	{"F2, 28: the target, which never had slots, is dead, and another has keys", "a migrating=5:d keys=5:13\nb keys=5:3\nd 10.0.0.4:7000 down=refused fail=yes", plan.HealOptions{}, "? open-slots 5 --fix-with-unreachable-masters"},
 	{"F2, 28: the target is down", "a migrating=5:d keys=5:13\nd 10.0.0.4:7000 down=refused", plan.HealOptions{}, "? open-slots 5"},
+	{"F2, 28: the target is down, others see it at work, and a third one has keys", "a migrating=5:d keys=5:13\nb keys=5:7 epoch=9\nd 10.0.0.4:7000 down=timeout epoch=3", plan.HealOptions{}, "? open-slots 5"},
+	{"F2, 28: the target is dead, also of slots of another", "a migrating=5:d,6:d\nb migrating=5500:d\nd 10.0.0.4:7000 down=refused fail=yes", plan.HealOptions{}, "? open-slots 5-6 --fix-with-unreachable-masters; ? open-slots 5500 --fix-with-unreachable-masters"},
+	{"F2, 28: and it is given up", "a migrating=5:d,6:d\nb migrating=5500:d\nd 10.0.0.4:7000 down=refused fail=yes", givenUp, "close 5-6 a; close 5500 b"},
+	{"nobody knows the target, and a third one has keys", "a migrating=5:99 keys=5:13\nb keys=5:7 epoch=9", plan.HealOptions{}, "? open-slots 5"},
+	{"nobody knows the target, and the dead are given up", "a migrating=5:99 keys=5:13", givenUp, "? open-slots 5"},
 	{"F1 and F2: nobody knows of the move", "a keys=5:13\nb keys=5:12", plan.HealOptions{}, "? foreign-keys 5 --foreign-keys"},
 	{"F1 and F2, adopted", "a keys=5:13\nb keys=5:12", plan.HealOptions{ForeignKeys: plan.ForeignAdopt}, "gather 5 b a"},
 	{"F3: the target died after its claim", "a 0-4,6-5460 keys=5:0\nb keys=5:25\nd 10.0.0.4:7000 replica=b keys=5:25", plan.HealOptions{}, "give 5 b"},
@@ -60,6 +65,10 @@ var rows = []struct {
 	{"M1 and foreign keys", "b 5,5461-10922 keys=5:13 epoch=2\nc keys=5:1", plan.HealOptions{}, "pin 5 b a; pin 5 c a; give 5 a; gather 5 b a; gather 5 c a"},
 	{"81: a stranger that owns slots was let in", "f 10.0.0.9:7000 5-6 epoch=50 keys=5:300,6:0\na keys=5:25,6:0\nb keys=5:0,6:0\nc keys=5:0,6:0", plan.HealOptions{}, "pin 5-6 f a; give 5-6 a; gather 5-6 f a"},
 	{"C1: the owner does not answer", "a 0-4,6-5460\nd 10.0.0.4:7000 down=refused", plan.HealOptions{}, "? uncovered-slots 5"},
+	{"C1, and one of two claims another one", "a 0-4,6-5460\nb 6,5461-10922\nd 10.0.0.4:7000 down=refused", plan.HealOptions{}, "? uncovered-slots 5; ? multiple-owners 6"},
+	{"C1, and it is dead and given up", "a 0-4,6-5460 keys=5:0\nd 10.0.0.4:7000 down=refused fail=yes", givenUp, "give 5 a"},
+	{"C1, and it is given up, which others see at work", "a 0-4,6-5460 keys=5:0\nd 10.0.0.4:7000 down=timeout", givenUp, "? uncovered-slots 5"},
+	{"C1, and it is given up, whom a replica can replace", "a 0-4,6-5460 keys=5:0\nd 10.0.0.4:7000 down=refused fail=yes\ne 10.0.0.8:7000 replica=d keys=5:0", givenUp, "? uncovered-slots 5"},
 	{"C2, 66: nobody has it or keys of it", "a 0-4,6-5460 keys=5:0", plan.HealOptions{}, "give 5 a"},
 	{"67: nobody has it, and one keys of it", "a 0-4,6-5460 keys=5:25", plan.HealOptions{}, "give 5 a"},
 	{"68: nobody has it, and two keys of it", "a 0-4,6-5460 keys=5:25\nb keys=5:1", plan.HealOptions{}, "pin 5 b a; give 5 a; gather 5 b a"},
@@ -88,6 +97,9 @@ var rows = []struct {
 	{"a gathering of other slots was killed", "b importing=5:a keys=5:3", plan.HealOptions{Begun: []plan.Step{{Action: plan.GatherKeys, From: nodeID("b"), To: nodeID("a"), Slots: must(cluster.ParseSlotSet("6"))}}}, "? foreign-keys 5 --foreign-keys"},
 	{"a discarding was killed: what is lost is asked again", "b importing=5:a keys=5:3", plan.HealOptions{Begun: []plan.Step{{Action: plan.DiscardKeys, From: nodeID("b"), To: nodeID("a"), Slots: must(cluster.ParseSlotSet("5"))}}}, "drop 5 b a"},
 }
+
+// givenUp is the decision to do without what dead nodes have.
+var givenUp = plan.HealOptions{TopologyOptions: plan.TopologyOptions{TakeFromDead: true}}
 
 func TestHealRows(t *testing.T) {
 	for _, row := range rows {
