@@ -32,9 +32,6 @@ func healOwners(s cluster.State, o HealOptions) (Plan, []Undecided) {
 			left = append(left, u)
 		}
 	}
-	if len(p.Steps) == 0 {
-		return p, left
-	}
 	p.Reasons = append(p.Reasons, "what else there is to repair is looked for when these are masters")
 	return p.stamp(), left
 }
