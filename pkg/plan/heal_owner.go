@@ -191,8 +191,8 @@ func loading(s cluster.State) string {
 
 // abandon closes a slot at its owner that was on its way to a dead node.
 func (h *healer) abandon(slot int, owner cluster.Member) bool {
-	to, migrating := owner.View.Self().Migrating[slot]
-	if !migrating || !deadForGood(h.s, to) || h.r.successor(slot, owner, to) != "" {
+	to := owner.View.Self().Migrating[slot]
+	if !deadForGood(h.s, to) || h.r.successor(slot, owner, to) != "" {
 		return false
 	}
 	if !h.o.TakeFromDead {
@@ -299,8 +299,7 @@ func (p *Plan) overrule(s cluster.State, o HealOptions) {
 func (p Plan) abandons(step Step, s cluster.State) bool {
 	m, _ := s.Get(step.Node)
 	for slot := range step.Slots.All() {
-		to, migrating := m.View.Self().Migrating[slot]
-		if target, _ := s.Get(to); migrating && !target.Reachable() {
+		if target, _ := s.Get(m.View.Self().Migrating[slot]); !target.Reachable() {
 			return true
 		}
 	}
