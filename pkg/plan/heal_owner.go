@@ -232,8 +232,8 @@ func (r *resumer) successor(slot int, owner cluster.Member, target cluster.NodeI
 
 // replaced reports whether a node is dead and others have all its slots.
 func replaced(s cluster.State, id cluster.NodeID) bool {
-	m, known := s.Get(id)
-	return known && !m.Reachable() && Dead(s, id) && slotsSeen(s, id).Empty()
+	_, known := s.Get(id)
+	return known && Dead(s, id) && slotsSeen(s, id).Empty()
 }
 
 // mayReplace reports whether a master may have taken the slots of a dead one.
