@@ -43,24 +43,23 @@ func (h *rehoming) follow(replica, master cluster.Member) {
 // whose data it has at second hand.
 func (h *rehoming) shorten() {
 	for _, m := range h.s.Members {
-		parent, ok := h.s.Get(m.View.Self().MasterID)
-		if !ok || !parent.Reachable() || parent.IsMaster() {
-			continue
-		}
-		if master, found := endOfChain(h.s, parent); found && master.ID != m.ID {
+		parent, _ := h.s.Get(m.View.Self().MasterID)
+		if master, found := endOfChain(h.s, parent); found && master.ID != parent.ID {
 			h.follow(m, master)
 			h.p.Reasons = append(h.p.Reasons, fmt.Sprintf("%s follows %s, whose data it gets from another replica now", m.Addr, master.Addr))
 		}
 	}
 }
 
+// endOfChain is the master that a replica gets its data from, over however many
+// others: of one that does not answer, and so is no master, nothing is known.
 func endOfChain(s cluster.State, m cluster.Member) (cluster.Member, bool) {
 	for range s.Members {
 		if m.IsMaster() {
 			return m, true
 		}
-		next, ok := s.Get(m.View.Self().MasterID)
-		if !ok || !next.Reachable() {
+		next, known := s.Get(m.View.Self().MasterID)
+		if !known {
 			break
 		}
 		m = next
