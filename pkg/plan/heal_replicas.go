@@ -76,9 +76,7 @@ func orphans(s cluster.State) []cluster.Member {
 		if id == "" {
 			continue
 		}
-		master, known := s.Get(id)
-		gone := !known || !master.Reachable() && slotsSeen(s, id).Empty() && Dead(s, id)
-		if gone {
+		if _, known := s.Get(id); !known || replaced(s, id) {
 			out = append(out, m)
 		}
 	}
