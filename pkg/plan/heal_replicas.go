@@ -213,7 +213,7 @@ func (h *rehoming) without(spare []spareNode, i int) []spareNode {
 	taken := spare[i]
 	var rest []spareNode
 	for j, m := range spare {
-		if m.of == taken.of && m.of != "" {
+		if m.of == taken.of {
 			m.siblings--
 		}
 		if j != i && (m.of == "" || m.siblings > 1) {
