@@ -270,7 +270,7 @@ func healEpochs(s cluster.State, o HealOptions) (Plan, []Undecided) {
 		p.Steps = append(p.Steps, Step{Action: BumpEpoch, Node: m.ID, Epoch: highest + 1})
 		p.Reasons = append(p.Reasons, fmt.Sprintf("a newer epoch is safe: nobody else claims a slot of %s, so nobody loses one to it", m.Addr))
 	}
-	if atTop && len(p.Steps) > 0 {
+	if atTop {
 		p.lift(s, highest)
 	}
 	return p.stamp(), left
