@@ -153,10 +153,10 @@ func (h *rehoming) spread() {
 }
 
 // bare are the masters with slots that nobody replicates, a silent replica
-// counted as one.
+// counted as one. Families are of such masters only, since there are some.
 func (h *rehoming) bare() []family {
 	return slices.DeleteFunc(families(h.s, nil), func(f family) bool {
-		return !ownsSlots(f.master) || h.served(f.master.ID)
+		return h.served(f.master.ID)
 	})
 }
 
