@@ -173,14 +173,13 @@ type spareNode struct {
 	siblings int
 }
 
-// spares are the nodes that nobody would miss, those without a master first.
+// spares are the nodes that nobody would miss, those without a master first. Who
+// has been found another master by now is none of them: it had no real one.
 func (h *rehoming) spares() []spareNode {
 	var out []spareNode
 	for _, m := range h.s.Members {
 		master, _ := h.s.Get(m.View.Self().MasterID)
-		busy := slices.ContainsFunc(h.p.Steps, func(step Step) bool { return step.Node == m.ID })
 		switch {
-		case !m.Reachable() || busy:
 		case m.IsMaster() && !ownsSlots(m) && !alone(m) && slotsSeen(h.s, m.ID).Empty() && m.Keys() == 0 && !h.served(m.ID) && m.OpenSlots().Empty():
 			out = append(out, spareNode{Member: m})
 		case master.IsMaster() && len(h.s.ReplicasOf(master.ID)) > 1:
