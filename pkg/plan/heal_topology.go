@@ -28,9 +28,6 @@ func healAcquaintance(s cluster.State, o HealOptions) (Plan, []Undecided) {
 	}
 	left = append(left, handshakesWithNobody(s)...)
 	// All who are introduced have to be at hand, also one that may not meet.
-	if len(p.Steps) == 0 {
-		return Plan{}, left
-	}
 	for _, u := range left {
 		if !u.Advice {
 			return Plan{}, left
