@@ -202,7 +202,7 @@ func disbelieved(s cluster.State, odd []heard, m cluster.Member) (cluster.SlotSe
 			continue
 		}
 		slots = slots.Union(wrong)
-		if rival, known := s.Get(h.owner.ID); known && !slices.ContainsFunc(rivals, func(r cluster.Member) bool { return r.ID == rival.ID }) {
+		if rival, _ := s.Get(h.owner.ID); !slices.ContainsFunc(rivals, func(r cluster.Member) bool { return r.ID == rival.ID }) {
 			rivals = append(rivals, rival)
 		}
 	}
@@ -218,7 +218,7 @@ type heard struct {
 // over are the slots of m that the witness sees with somebody else. One that
 // imports a slot believes nobody about it.
 func (h heard) over(m cluster.Member) cluster.SlotSet {
-	if h.owner.ID == m.ID || h.witness.ID == m.ID {
+	if h.owner.ID == m.ID {
 		return cluster.SlotSet{}
 	}
 	return h.owner.Slots.Intersect(m.Slots()).Minus(h.witness.OpenSlots())
@@ -234,7 +234,7 @@ func hearsay(s cluster.State) []heard {
 	var odd []heard
 	for _, witness := range s.Members {
 		for _, n := range witness.View.Nodes {
-			if !n.Slots.Empty() && !n.Slots.Equal(own[n.ID]) {
+			if !n.Slots.Equal(own[n.ID]) {
 				odd = append(odd, heard{witness, n})
 			}
 		}
