@@ -253,7 +253,7 @@ func healEpochs(s cluster.State, o HealOptions) (Plan, []Undecided) {
 	var atTop bool
 	for _, m := range s.Masters() {
 		twins := twinsOf(s, m)
-		if twins == nil || m.ID < twins[0].ID {
+		if len(twins) == 0 || m.ID < twins[0].ID {
 			continue // the first one keeps the epoch
 		}
 		if both := clash(s, m); !both.Empty() {
@@ -296,9 +296,6 @@ func twinsOf(s cluster.State, m cluster.Member) []cluster.Member {
 		return other.ID == m.ID || !ownsSlots(other) || other.View.Self().Epoch != m.View.Self().Epoch
 	})
 	slices.SortFunc(twins, func(a, b cluster.Member) int { return cmp.Compare(a.ID, b.ID) })
-	if len(twins) == 0 {
-		return nil
-	}
 	return twins
 }
 
