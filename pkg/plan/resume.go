@@ -85,7 +85,7 @@ func (r *resumer) finish(slot int) string {
 	}
 	home, strays, problem := r.slot(slot, owners[0])
 	for _, m := range strays {
-		if problem == "" && m.OpenSlots().Has(slot) {
+		if m.OpenSlots().Has(slot) {
 			return doubt(slot, owners[0], m, home)
 		}
 	}
@@ -134,7 +134,7 @@ func (r *resumer) finishGiven(slot int) bool {
 			continue
 		}
 		giver, _ := r.s.Get(from)
-		if target != "" || !giver.Reachable() || !given(giver, m).Has(slot) {
+		if target != "" || !given(giver, m).Has(slot) {
 			return false
 		}
 		source, target = from, m.ID
@@ -224,8 +224,8 @@ func (r *resumer) presentMaster(id cluster.NodeID) (cluster.NodeID, string) {
 	if m.IsMaster() {
 		return id, ""
 	}
-	master, ok := r.s.Get(m.View.Self().MasterID)
-	if !ok || !master.IsMaster() {
+	master, _ := r.s.Get(m.View.Self().MasterID)
+	if !master.IsMaster() {
 		return "", fmt.Sprintf("its target %s is a replica of a node that does not answer", m.Addr)
 	}
 	return master.ID, ""
