@@ -154,11 +154,10 @@ func (r *resumer) finishGiven(slot int) bool {
 // what they hold is foreign.
 func (r *resumer) target(slot int, owner cluster.Member) (cluster.NodeID, string) {
 	if to, ok := owner.View.Self().Migrating[slot]; ok {
-		master, problem := r.presentMaster(to)
-		if heir := r.successor(slot, owner, to); problem != "" && heir != "" {
+		if heir := r.successor(slot, owner, to); heir != "" {
 			return heir, ""
 		}
-		return master, problem
+		return r.presentMaster(to)
 	}
 	var importers []cluster.Member
 	var heirs []cluster.NodeID
