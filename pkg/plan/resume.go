@@ -184,7 +184,7 @@ func (r *resumer) target(slot int, owner cluster.Member) (cluster.NodeID, string
 // is a replica of the owner now, or does not answer and has nothing but slots that
 // are open, of which whoever imports them hears no news.
 func (r *resumer) tookPlace(owner cluster.Member, of cluster.NodeID) bool {
-	if old, known := r.s.Get(of); known && old.Reachable() {
+	if old, _ := r.s.Get(of); old.Reachable() {
 		return replicates(r.s, of, owner.ID)
 	}
 	return slotsSeen(r.s, of).Minus(r.open()).Empty() && mayReplace(r.s, owner, of)
