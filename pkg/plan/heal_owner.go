@@ -174,9 +174,11 @@ func (o HealOptions) givenUp(s cluster.State, id cluster.NodeID) bool {
 
 // deadForGood reports whether a node is dead and has no replica to replace it.
 func deadForGood(s cluster.State, id cluster.NodeID) bool {
-	_, known := s.Get(id)
+	if _, known := s.Get(id); !known || !Dead(s, id) {
+		return false
+	}
 	heirs, _ := heirsOf(s, id)
-	return known && len(heirs) == 0 && Dead(s, id)
+	return len(heirs) == 0
 }
 
 // loading is a node of whose keys nobody knows before it has read them.

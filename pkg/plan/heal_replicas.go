@@ -173,8 +173,8 @@ type spareNode struct {
 	siblings int
 }
 
-// spares are the nodes that nobody would miss, those without a master first. Who
-// has been found another master by now is none of them: it had no real one.
+// spares are the nodes that nobody would miss, those without a master first. None
+// of them has been found another master by now: those had none that is one.
 func (h *rehoming) spares() []spareNode {
 	var out []spareNode
 	for _, m := range h.s.Members {
