@@ -32,9 +32,6 @@ func healOwners(s cluster.State, o HealOptions) (Plan, []Undecided) {
 			left = append(left, u)
 		}
 	}
-	if len(p.Steps) == 0 {
-		return p, left
-	}
 	p.Reasons = append(p.Reasons, "what else there is to repair is looked for when these are masters")
 	return p.stamp(), left
 }
@@ -177,9 +174,11 @@ func (o HealOptions) givenUp(s cluster.State, id cluster.NodeID) bool {
 
 // deadForGood reports whether a node is dead and has no replica to replace it.
 func deadForGood(s cluster.State, id cluster.NodeID) bool {
-	_, known := s.Get(id)
+	if _, known := s.Get(id); !known || !Dead(s, id) {
+		return false
+	}
 	heirs, _ := heirsOf(s, id)
-	return known && len(heirs) == 0 && Dead(s, id)
+	return len(heirs) == 0
 }
 
 // loading is a node of whose keys nobody knows before it has read them.
@@ -194,8 +193,8 @@ func loading(s cluster.State) string {
 
 // abandon closes a slot at its owner that was on its way to a dead node.
 func (h *healer) abandon(slot int, owner cluster.Member) bool {
-	to, migrating := owner.View.Self().Migrating[slot]
-	if !migrating || !deadForGood(h.s, to) || h.r.successor(slot, owner, to) != "" {
+	to := owner.View.Self().Migrating[slot]
+	if !deadForGood(h.s, to) || h.r.successor(slot, owner, to) != "" {
 		return false
 	}
 	if !h.o.TakeFromDead {
@@ -235,8 +234,8 @@ func (r *resumer) successor(slot int, owner cluster.Member, target cluster.NodeI
 
 // replaced reports whether a node is dead and others have all its slots.
 func replaced(s cluster.State, id cluster.NodeID) bool {
-	m, known := s.Get(id)
-	return known && !m.Reachable() && Dead(s, id) && slotsSeen(s, id).Empty()
+	_, known := s.Get(id)
+	return known && Dead(s, id) && slotsSeen(s, id).Empty()
 }
 
 // mayReplace reports whether a master may have taken the slots of a dead one.
@@ -302,8 +301,7 @@ func (p *Plan) overrule(s cluster.State, o HealOptions) {
 func (p Plan) abandons(step Step, s cluster.State) bool {
 	m, _ := s.Get(step.Node)
 	for slot := range step.Slots.All() {
-		to, migrating := m.View.Self().Migrating[slot]
-		if target, _ := s.Get(to); migrating && !target.Reachable() {
+		if target, _ := s.Get(m.View.Self().Migrating[slot]); !target.Reachable() {
 			return true
 		}
 	}

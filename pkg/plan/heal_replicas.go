@@ -43,24 +43,23 @@ func (h *rehoming) follow(replica, master cluster.Member) {
 // whose data it has at second hand.
 func (h *rehoming) shorten() {
 	for _, m := range h.s.Members {
-		parent, ok := h.s.Get(m.View.Self().MasterID)
-		if !ok || !parent.Reachable() || parent.IsMaster() {
-			continue
-		}
-		if master, found := endOfChain(h.s, parent); found && master.ID != m.ID {
+		parent, _ := h.s.Get(m.View.Self().MasterID)
+		if master, found := endOfChain(h.s, parent); found && master.ID != parent.ID {
 			h.follow(m, master)
 			h.p.Reasons = append(h.p.Reasons, fmt.Sprintf("%s follows %s, whose data it gets from another replica now", m.Addr, master.Addr))
 		}
 	}
 }
 
+// endOfChain is the master that a replica gets its data from, over however many
+// others: of one that does not answer, and so is no master, nothing is known.
 func endOfChain(s cluster.State, m cluster.Member) (cluster.Member, bool) {
 	for range s.Members {
 		if m.IsMaster() {
 			return m, true
 		}
-		next, ok := s.Get(m.View.Self().MasterID)
-		if !ok || !next.Reachable() {
+		next, known := s.Get(m.View.Self().MasterID)
+		if !known {
 			break
 		}
 		m = next
@@ -77,9 +76,7 @@ func orphans(s cluster.State) []cluster.Member {
 		if id == "" {
 			continue
 		}
-		master, known := s.Get(id)
-		gone := !known || !master.Reachable() && slotsSeen(s, id).Empty() && Dead(s, id)
-		if gone {
+		if _, known := s.Get(id); !known || replaced(s, id) {
 			out = append(out, m)
 		}
 	}
@@ -156,10 +153,10 @@ func (h *rehoming) spread() {
 }
 
 // bare are the masters with slots that nobody replicates, a silent replica
-// counted as one.
+// counted as one. Families are of such masters only, since there are some.
 func (h *rehoming) bare() []family {
 	return slices.DeleteFunc(families(h.s, nil), func(f family) bool {
-		return !ownsSlots(f.master) || h.served(f.master.ID)
+		return h.served(f.master.ID)
 	})
 }
 
@@ -176,14 +173,13 @@ type spareNode struct {
 	siblings int
 }
 
-// spares are the nodes that nobody would miss, those without a master first.
+// spares are the nodes that nobody would miss, those without a master first. None
+// of them has been found another master by now: those had none that is one.
 func (h *rehoming) spares() []spareNode {
 	var out []spareNode
 	for _, m := range h.s.Members {
 		master, _ := h.s.Get(m.View.Self().MasterID)
-		busy := slices.ContainsFunc(h.p.Steps, func(step Step) bool { return step.Node == m.ID })
 		switch {
-		case !m.Reachable() || busy:
 		case m.IsMaster() && !ownsSlots(m) && !alone(m) && slotsSeen(h.s, m.ID).Empty() && m.Keys() == 0 && !h.served(m.ID) && m.OpenSlots().Empty():
 			out = append(out, spareNode{Member: m})
 		case master.IsMaster() && len(h.s.ReplicasOf(master.ID)) > 1:
@@ -216,7 +212,7 @@ func (h *rehoming) without(spare []spareNode, i int) []spareNode {
 	taken := spare[i]
 	var rest []spareNode
 	for j, m := range spare {
-		if m.of == taken.of && m.of != "" {
+		if m.of == taken.of {
 			m.siblings--
 		}
 		if j != i && (m.of == "" || m.siblings > 1) {

@@ -36,6 +36,9 @@ var rows = []struct {
 	{"S5x, adopted", "a 0-4,6-5460 migrating=5:b keys=5:3\nb 5,5461-10922 keys=5:22", plan.HealOptions{ForeignKeys: plan.ForeignAdopt}, "gather 5 a b"},
 	{"O1, 8, 27: the source has given it", "a 0-4,6-5460 keys=5:0 sees=b:5\nb importing=5:a keys=5:25", plan.HealOptions{}, "move 5 a b"},
 	{"O1, and nobody knows where it went", "a 0-4,6-5460 keys=5:0\nb importing=5:a keys=5:25", plan.HealOptions{}, "give 5 b"},
+	{"O1, and a replica of the target shows it, too", "a 0-4,6-5460 keys=5:0 sees=b:5\nb importing=5:a keys=5:25\nd 10.0.0.4:7000 replica=b importing=5:a keys=5:25", plan.HealOptions{}, "move 5 a b"},
+	{"O1, and a third one has keys", "a 0-4,6-5460 keys=5:0 sees=b:5\nb importing=5:a keys=5:25\nc keys=5:2", plan.HealOptions{}, "pin 5 c b; give 5 b; gather 5 c b"},
+	{"O1, and another was given it as well", "a 0-4,6-5460 keys=5:0 sees=b:5\nb importing=5:a keys=5:25\nc importing=5:d keys=5:2\nd 10.0.0.4:7000 keys=5:0 sees=c:5", plan.HealOptions{}, "pin 5 c b; give 5 b; gather 5 c b"},
 	{"27: and the target died, its replica has the keys", "a 0-4,6-5460 keys=5:0\nb keys=5:25\nd 10.0.0.4:7000 replica=b keys=5:25", plan.HealOptions{}, "give 5 b"},
 
 	{"F1, 21, 23: the source was failed over", "a - replica=e keys=5:13\nb importing=5:a keys=5:12\ne 10.0.0.8:7000 0-5460 keys=5:13", plan.HealOptions{}, "move 5 e b"},
@@ -43,6 +46,17 @@ var rows = []struct {
 	{"F2, 26: the target was failed over", "a migrating=5:d keys=5:13\nb keys=5:12\nd 10.0.0.4:7000 replica=b keys=5:12", plan.HealOptions{}, "move 5 a b"},
 	{"F2, 28: the target, which never had slots, is dead, and another has keys", "a migrating=5:d keys=5:13\nb keys=5:3\nd 10.0.0.4:7000 down=refused fail=yes", plan.HealOptions{}, "? open-slots 5 --fix-with-unreachable-masters"},
 	{"F2, 28: the target is down", "a migrating=5:d keys=5:13\nd 10.0.0.4:7000 down=refused", plan.HealOptions{}, "? open-slots 5"},
+	{"F2, 28: the target is down, others see it at work, and a third one has keys", "a migrating=5:d keys=5:13\nb keys=5:7 epoch=9\nd 10.0.0.4:7000 down=timeout epoch=3", plan.HealOptions{}, "? open-slots 5"},
+	{"F2, 28: the target is dead, also of slots of another", "a migrating=5:d,6:d\nb migrating=5500:d\nd 10.0.0.4:7000 down=refused fail=yes", plan.HealOptions{}, "? open-slots 5-6 --fix-with-unreachable-masters; ? open-slots 5500 --fix-with-unreachable-masters"},
+	{"F2, 28: and it is given up", "a migrating=5:d,6:d\nb migrating=5500:d\nd 10.0.0.4:7000 down=refused fail=yes", givenUp, "close 5-6 a; close 5500 b"},
+	{"F2, 28: the target is dead, and nobody has keys who may have replaced it", "a migrating=5:d keys=5:13 epoch=5\nb keys=5:0 epoch=9\nd 10.0.0.4:7000 down=refused fail=yes epoch=3", plan.HealOptions{}, "? open-slots 5 --fix-with-unreachable-masters"},
+	{"F2, 28: the target is dead, which had slots after the one with keys", "a migrating=5:d keys=5:13\nb keys=5:12 epoch=2\nd 10.0.0.4:7000 down=refused fail=yes epoch=3", plan.HealOptions{}, "? open-slots 5 --fix-with-unreachable-masters"},
+	{"F2, 28: the target is dead, and another has keys, with slots of others since", "a migrating=5:d keys=5:13\nb keys=5:12 epoch=9\nd 10.0.0.4:7000 down=refused fail=yes", plan.HealOptions{}, "? open-slots 5 --fix-with-unreachable-masters"},
+	{"F2, 26: the target was failed over and died", "a migrating=5:d keys=5:13\nb keys=5:12\nd 10.0.0.4:7000 replica=b down=refused fail=yes", plan.HealOptions{}, "move 5 a b"},
+	{"F2, 26: the target was failed over, in its shard", "a migrating=5:d keys=5:13\nb keys=5:12 shard=x\nd 10.0.0.4:7000 down=refused fail=yes shard=x", plan.HealOptions{}, "move 5 a b"},
+	{"F2, 26: and another shard has keys", "a migrating=5:d keys=5:13\nb keys=5:12 shard=x epoch=9\nd 10.0.0.4:7000 down=refused fail=yes shard=y epoch=3", plan.HealOptions{}, "? open-slots 5 --fix-with-unreachable-masters"},
+	{"nobody knows the target, and a third one has keys", "a migrating=5:99 keys=5:13\nb keys=5:7 epoch=9", plan.HealOptions{}, "? open-slots 5"},
+	{"nobody knows the target, and the dead are given up", "a migrating=5:99 keys=5:13", givenUp, "? open-slots 5"},
 	{"F1 and F2: nobody knows of the move", "a keys=5:13\nb keys=5:12", plan.HealOptions{}, "? foreign-keys 5 --foreign-keys"},
 	{"F1 and F2, adopted", "a keys=5:13\nb keys=5:12", plan.HealOptions{ForeignKeys: plan.ForeignAdopt}, "gather 5 b a"},
 	{"F3: the target died after its claim", "a 0-4,6-5460 keys=5:0\nb keys=5:25\nd 10.0.0.4:7000 replica=b keys=5:25", plan.HealOptions{}, "give 5 b"},
@@ -60,7 +74,12 @@ var rows = []struct {
 	{"M1 and foreign keys", "b 5,5461-10922 keys=5:13 epoch=2\nc keys=5:1", plan.HealOptions{}, "pin 5 b a; pin 5 c a; give 5 a; gather 5 b a; gather 5 c a"},
 	{"81: a stranger that owns slots was let in", "f 10.0.0.9:7000 5-6 epoch=50 keys=5:300,6:0\na keys=5:25,6:0\nb keys=5:0,6:0\nc keys=5:0,6:0", plan.HealOptions{}, "pin 5-6 f a; give 5-6 a; gather 5-6 f a"},
 	{"C1: the owner does not answer", "a 0-4,6-5460\nd 10.0.0.4:7000 down=refused", plan.HealOptions{}, "? uncovered-slots 5"},
+	{"C1, and one of two claims another one", "a 0-4,6-5460\nb 6,5461-10922\nd 10.0.0.4:7000 down=refused", plan.HealOptions{}, "? uncovered-slots 5; ? multiple-owners 6"},
+	{"C1, and it is dead and given up", "a 0-4,6-5460 keys=5:0\nd 10.0.0.4:7000 down=refused fail=yes", givenUp, "give 5 a"},
+	{"C1, and it is given up, which others see at work", "a 0-4,6-5460 keys=5:0\nd 10.0.0.4:7000 down=timeout", givenUp, "? uncovered-slots 5"},
+	{"C1, and it is given up, whom a replica can replace", "a 0-4,6-5460 keys=5:0\nd 10.0.0.4:7000 down=refused fail=yes\ne 10.0.0.8:7000 replica=d keys=5:0", givenUp, "? uncovered-slots 5"},
 	{"C2, 66: nobody has it or keys of it", "a 0-4,6-5460 keys=5:0", plan.HealOptions{}, "give 5 a"},
+	{"C2 and a leftover", "a 0-4,6-5460 migrating=5:b keys=5:0", plan.HealOptions{}, "close 5 a; give 5 a"},
 	{"67: nobody has it, and one keys of it", "a 0-4,6-5460 keys=5:25", plan.HealOptions{}, "give 5 a"},
 	{"68: nobody has it, and two keys of it", "a 0-4,6-5460 keys=5:25\nb keys=5:1", plan.HealOptions{}, "pin 5 b a; give 5 a; gather 5 b a"},
 	{"71: importing, not migrating, with keys", "b importing=5:a keys=5:25\na keys=5:0", plan.HealOptions{ForeignKeys: plan.ForeignAdopt}, "gather 5 b a"},
@@ -69,8 +88,13 @@ var rows = []struct {
 	{"72: two import it, and it goes to one of them", "a migrating=5:b\nb importing=5:a keys=5:1\nc importing=5:a keys=5:2", plan.HealOptions{ForeignKeys: plan.ForeignAdopt}, "move 5 a b; gather 5 c b"},
 	{"72: two import it from a master that was failed over", "a - replica=e keys=5:13\ne 10.0.0.8:7000 0-5460 keys=5:13\nb importing=5:a keys=5:5\nc importing=5:a keys=5:7", plan.HealOptions{ForeignKeys: plan.ForeignAdopt}, "gather 5 c e; gather 5 b e"},
 	{"72: and nobody says what becomes of their keys", "a - replica=e keys=5:13\ne 10.0.0.8:7000 0-5460 keys=5:13\nb importing=5:a keys=5:5\nc importing=5:a keys=5:7", plan.HealOptions{}, "? foreign-keys 5 --foreign-keys; ? foreign-keys 5 --foreign-keys"},
+	{"72: two import it from one that was failed over, and from the one that took its place", "a - replica=e keys=5:13\ne 10.0.0.8:7000 0-5460 keys=5:13\nb importing=5:a keys=5:5\nc importing=5:e keys=5:0", plan.HealOptions{}, "close 5 c; move 5 e b"},
+	{"72: two import it, and one owns it by now", "a - replica=e keys=5:13\ne 10.0.0.8:7000 0-5460 importing=5:a keys=5:13\nb importing=5:a keys=5:5", plan.HealOptions{}, "move 5 e b"},
 	{"imported from one that never had it", "b importing=5:c", plan.HealOptions{}, "close 5 b"},
 	{"imported from one that never had it, with keys", "b importing=5:c keys=5:2", plan.HealOptions{}, "? foreign-keys 5 --foreign-keys"},
+	{"imported from one without slots, with keys", "a epoch=5\nb importing=5:d keys=5:2\nd 10.0.0.4:7000 epoch=1", plan.HealOptions{}, "? foreign-keys 5 --foreign-keys"},
+	{"imported from a dead one with other slots, with keys", "a epoch=5\nb importing=5:d keys=5:2\nc 10923-13000\nd 10.0.0.4:7000 13001-16383 down=refused fail=yes epoch=1", plan.HealOptions{}, "? uncovered-slots 13001-16383 --fix-with-unreachable-masters; ? foreign-keys 5 --foreign-keys"},
+	{"imported from a dead one that never had slots, with keys", "a epoch=5\nb importing=5:d keys=5:2\nd 10.0.0.4:7000 down=refused fail=yes", plan.HealOptions{}, "? foreign-keys 5 --foreign-keys"},
 	{"imported from a replica of one that never had it", "b importing=5:d keys=5:2\nd 10.0.0.4:7000 replica=c", plan.HealOptions{}, "? foreign-keys 5 --foreign-keys"},
 	{"imported from a silent one that never had it", "b importing=5:d\nc 10923-13000\nd 10.0.0.4:7000 13001-16383 down=refused fail=yes", plan.HealOptions{}, "close 5 b; ? uncovered-slots 13001-16383 --fix-with-unreachable-masters"},
 	{"a last slot goes, and keys of others are in its way", "a 5 migrating=5:b keys=5:25,6:3\nb 0-4,7-10922 importing=5:a\nc 6,10923-16383", plan.HealOptions{ForeignKeys: plan.ForeignAdopt}, "gather 6 a c; move 5 a b"},
@@ -88,6 +112,9 @@ var rows = []struct {
 	{"a gathering of other slots was killed", "b importing=5:a keys=5:3", plan.HealOptions{Begun: []plan.Step{{Action: plan.GatherKeys, From: nodeID("b"), To: nodeID("a"), Slots: must(cluster.ParseSlotSet("6"))}}}, "? foreign-keys 5 --foreign-keys"},
 	{"a discarding was killed: what is lost is asked again", "b importing=5:a keys=5:3", plan.HealOptions{Begun: []plan.Step{{Action: plan.DiscardKeys, From: nodeID("b"), To: nodeID("a"), Slots: must(cluster.ParseSlotSet("5"))}}}, "drop 5 b a"},
 }
+
+// givenUp is the decision to do without what dead nodes have.
+var givenUp = plan.HealOptions{TopologyOptions: plan.TopologyOptions{TakeFromDead: true}}
 
 func TestHealRows(t *testing.T) {
 	for _, row := range rows {

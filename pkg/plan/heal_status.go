@@ -26,7 +26,7 @@ func (p Plan) pinStatus(step Step, s cluster.State) (Status, string) {
 	for slot := range step.Slots.All() {
 		told := seen.Slots.Has(slot) || !to.Slots().Has(slot)
 		pinned := from.View.Self().Importing[slot] == step.To && told
-		if from.Slots().Has(slot) || !pinned && !past {
+		if !pinned && !past {
 			return Ready, ""
 		}
 	}

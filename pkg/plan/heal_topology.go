@@ -28,9 +28,6 @@ func healAcquaintance(s cluster.State, o HealOptions) (Plan, []Undecided) {
 	}
 	left = append(left, handshakesWithNobody(s)...)
 	// All who are introduced have to be at hand, also one that may not meet.
-	if len(p.Steps) == 0 {
-		return Plan{}, left
-	}
 	for _, u := range left {
 		if !u.Advice {
 			return Plan{}, left
@@ -205,7 +202,7 @@ func disbelieved(s cluster.State, odd []heard, m cluster.Member) (cluster.SlotSe
 			continue
 		}
 		slots = slots.Union(wrong)
-		if rival, known := s.Get(h.owner.ID); known && !slices.ContainsFunc(rivals, func(r cluster.Member) bool { return r.ID == rival.ID }) {
+		if rival, _ := s.Get(h.owner.ID); !slices.ContainsFunc(rivals, func(r cluster.Member) bool { return r.ID == rival.ID }) {
 			rivals = append(rivals, rival)
 		}
 	}
@@ -221,7 +218,7 @@ type heard struct {
 // over are the slots of m that the witness sees with somebody else. One that
 // imports a slot believes nobody about it.
 func (h heard) over(m cluster.Member) cluster.SlotSet {
-	if h.owner.ID == m.ID || h.witness.ID == m.ID {
+	if h.owner.ID == m.ID {
 		return cluster.SlotSet{}
 	}
 	return h.owner.Slots.Intersect(m.Slots()).Minus(h.witness.OpenSlots())
@@ -237,7 +234,7 @@ func hearsay(s cluster.State) []heard {
 	var odd []heard
 	for _, witness := range s.Members {
 		for _, n := range witness.View.Nodes {
-			if !n.Slots.Empty() && !n.Slots.Equal(own[n.ID]) {
+			if !n.Slots.Equal(own[n.ID]) {
 				odd = append(odd, heard{witness, n})
 			}
 		}
@@ -256,7 +253,7 @@ func healEpochs(s cluster.State, o HealOptions) (Plan, []Undecided) {
 	var atTop bool
 	for _, m := range s.Masters() {
 		twins := twinsOf(s, m)
-		if twins == nil || m.ID < twins[0].ID {
+		if len(twins) == 0 || m.ID < twins[0].ID {
 			continue // the first one keeps the epoch
 		}
 		if both := clash(s, m); !both.Empty() {
@@ -270,7 +267,7 @@ func healEpochs(s cluster.State, o HealOptions) (Plan, []Undecided) {
 		p.Steps = append(p.Steps, Step{Action: BumpEpoch, Node: m.ID, Epoch: highest + 1})
 		p.Reasons = append(p.Reasons, fmt.Sprintf("a newer epoch is safe: nobody else claims a slot of %s, so nobody loses one to it", m.Addr))
 	}
-	if atTop && len(p.Steps) > 0 {
+	if atTop {
 		p.lift(s, highest)
 	}
 	return p.stamp(), left
@@ -299,9 +296,6 @@ func twinsOf(s cluster.State, m cluster.Member) []cluster.Member {
 		return other.ID == m.ID || !ownsSlots(other) || other.View.Self().Epoch != m.View.Self().Epoch
 	})
 	slices.SortFunc(twins, func(a, b cluster.Member) int { return cmp.Compare(a.ID, b.ID) })
-	if len(twins) == 0 {
-		return nil
-	}
 	return twins
 }
 

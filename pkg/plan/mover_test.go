@@ -117,6 +117,23 @@ func TestResumeWaits(t *testing.T) {
 	}
 }
 
+// TestResumeWaitsForNothing where a job has nothing more to do, or no master at
+// an end of it.
+func TestResumeWaitsForNothing(t *testing.T) {
+	for name, job := range map[string]cluster.Job{
+		"the target has the slots": {From: nodeID("a"), To: nodeID("b"), Slots: must(cluster.ParseSlotSet("6000-6099"))},
+		"from a replica":           {From: nodeID("d"), To: nodeID("b"), Slots: must(cluster.ParseSlotSet("0-99"))},
+		"to a replica":             {From: nodeID("b"), To: nodeID("d"), Slots: must(cluster.ParseSlotSet("6000-6099"))},
+	} {
+		s := parseState("a 10.0.0.1:7000 0-5460\nb 10.0.0.2:7000 5461-16383\nd 10.0.0.4:7000 replica=a")
+		job.ID, job.State = "j", "receiving-snapshot"
+		s.Members[1].Jobs = []cluster.Job{job}
+		if p, err := plan.Resume(s); err != nil || len(s.Running()) != 1 || p.Steps != nil || p.Reasons != nil {
+			t.Errorf("%s: %+v, %v", name, p, err)
+		}
+	}
+}
+
 func TestGivenUp(t *testing.T) {
 	s := atomicMasters()
 	job := func(slots, state string) cluster.Job {

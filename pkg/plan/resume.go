@@ -85,7 +85,7 @@ func (r *resumer) finish(slot int) string {
 	}
 	home, strays, problem := r.slot(slot, owners[0])
 	for _, m := range strays {
-		if problem == "" && m.OpenSlots().Has(slot) {
+		if m.OpenSlots().Has(slot) {
 			return doubt(slot, owners[0], m, home)
 		}
 	}
@@ -134,7 +134,7 @@ func (r *resumer) finishGiven(slot int) bool {
 			continue
 		}
 		giver, _ := r.s.Get(from)
-		if target != "" || !giver.Reachable() || !given(giver, m).Has(slot) {
+		if target != "" || !given(giver, m).Has(slot) {
 			return false
 		}
 		source, target = from, m.ID
@@ -154,11 +154,10 @@ func (r *resumer) finishGiven(slot int) bool {
 // what they hold is foreign.
 func (r *resumer) target(slot int, owner cluster.Member) (cluster.NodeID, string) {
 	if to, ok := owner.View.Self().Migrating[slot]; ok {
-		master, problem := r.presentMaster(to)
-		if heir := r.successor(slot, owner, to); problem != "" && heir != "" {
+		if heir := r.successor(slot, owner, to); heir != "" {
 			return heir, ""
 		}
-		return master, problem
+		return r.presentMaster(to)
 	}
 	var importers []cluster.Member
 	var heirs []cluster.NodeID
@@ -185,7 +184,7 @@ func (r *resumer) target(slot int, owner cluster.Member) (cluster.NodeID, string
 // is a replica of the owner now, or does not answer and has nothing but slots that
 // are open, of which whoever imports them hears no news.
 func (r *resumer) tookPlace(owner cluster.Member, of cluster.NodeID) bool {
-	if old, known := r.s.Get(of); known && old.Reachable() {
+	if old, _ := r.s.Get(of); old.Reachable() {
 		return replicates(r.s, of, owner.ID)
 	}
 	return slotsSeen(r.s, of).Minus(r.open()).Empty() && mayReplace(r.s, owner, of)
@@ -224,8 +223,8 @@ func (r *resumer) presentMaster(id cluster.NodeID) (cluster.NodeID, string) {
 	if m.IsMaster() {
 		return id, ""
 	}
-	master, ok := r.s.Get(m.View.Self().MasterID)
-	if !ok || !master.IsMaster() {
+	master, _ := r.s.Get(m.View.Self().MasterID)
+	if !master.IsMaster() {
 		return "", fmt.Sprintf("its target %s is a replica of a node that does not answer", m.Addr)
 	}
 	return master.ID, ""

@@ -23,7 +23,8 @@ import (
 // The others know that a node with fail=yes has failed, suspect one with
 // suspect=yes, and know nothing of a node with outside=yes, unless they say
 // knows=. A node with hidden=yes was not read. A replica has offset=9 of its
-// master's stream, and may be syncing=yes, loading=yes or nolink=yes.
+// master's stream, and may be syncing=yes, loading=yes or nolink=yes. A server
+// that tells its shard has shard=x.
 type node struct {
 	name   string
 	addr   cluster.Addr
@@ -194,6 +195,10 @@ func (n node) line(flags string) string {
 	if of := n.fields["replica"]; of != "" {
 		master = string(nodeID(of))
 	}
-	return fmt.Sprintf("%s %s@17000 %s %s 0 0 %d connected %s", nodeID(n.name), n.addr, flags, master,
+	shard := n.fields["shard"]
+	if shard != "" {
+		shard = ",,shard-id=" + shard
+	}
+	return fmt.Sprintf("%s %s@17000%s %s %s 0 0 %d connected %s", nodeID(n.name), n.addr, shard, flags, master,
 		n.number("epoch"), strings.ReplaceAll(n.slots.String(), ",", " "))
 }
