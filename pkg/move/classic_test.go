@@ -138,3 +138,17 @@ func TestCarry(t *testing.T) {
 		})
 	}
 }
+
+// TestSplitNamesLoss: slots that were claimed and are somebody else's now may have
+// lost keys, which is said; those that were not have not.
+func TestSplitNamesLoss(t *testing.T) {
+	for _, claimed := range []bool{true, false} {
+		m := halfway(t)
+		m.claimed = claimed
+		m.src.view = seen(t, "a myself,slave=c 5", "b master 4 10-20", "c master 5 0-9")
+		m.dst.view = seen(t, "a slave=c 5", "b myself,master 4 10-20", "c master 5 0-9")
+		if _, _, _, err := m.split([]int{7}); err == nil || strings.Contains(err.Error(), "may be lost") != claimed {
+			t.Errorf("claimed %v: %v", claimed, err)
+		}
+	}
+}

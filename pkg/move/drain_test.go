@@ -209,6 +209,41 @@ func migrates(sent []string) string {
 	return strings.Join(kinds, " ")
 }
 
+// TestSendDrops: who is to delete copies sends none.
+func TestSendDrops(t *testing.T) {
+	for _, errand := range []errand{drops, wipes} {
+		w := wire(t)
+		w.errand = errand
+		stored(w.atSource, "\x00one")
+		stored(w.atTarget, "\x00one")
+		if err := w.send(t.Context(), batch{slot: 7, keys: []string{"k"}}); err != nil || changes(w.toSource.sent) != "DEL k" || len(w.toCarrier.sent) > 0 {
+			t.Errorf("told %q and %q, error is %v", w.toSource.sent, w.toCarrier.sent, err)
+		}
+		w.atSource["DEL"] = refused("ERR")
+		if err := w.send(t.Context(), batch{slot: 7, keys: []string{"k"}}); err == nil {
+			t.Error("it was not deleted, and nobody says so")
+		}
+	}
+}
+
+// TestSendAllNamesAll: keys that need a decision do not keep others from moving, and
+// are named all at once; what else fails ends it.
+func TestSendAllNamesAll(t *testing.T) {
+	listed := []batch{{slot: 7, keys: []string{"k", "l"}}, {slot: 8, keys: []string{"m"}}}
+	w := wire(t)
+	w.errand, w.pace.keys = drops, 1
+	stored(w.atSource, "\x00one")
+	stored(w.atTarget, "")
+	err := w.sendAll(t.Context(), slices.Clone(listed))
+	if conflict, ok := errors.AsType[*ConflictError](err); !ok || len(conflict.Conflicts) != 3 {
+		t.Errorf("error is %v", err)
+	}
+	w.atTarget["DUMP"] = refused("NOPERM")
+	if err := w.sendAll(t.Context(), slices.Clone(listed)); err == nil || !strings.Contains(err.Error(), "NOPERM") {
+		t.Errorf("error is %v", err)
+	}
+}
+
 // TestSendWaits: the next batch goes when a replica of the target has this one.
 func TestSendWaits(t *testing.T) {
 	for name, test := range map[string]struct {
