@@ -20,6 +20,8 @@ type holder struct {
 	keys []string
 	size int64      // of each
 	sent [][]string // by each MIGRATE
+
+	stays, differs string // what MIGRATE leaves, and what the target has another value of
 }
 
 func (h *holder) answer(cmds []driver.Command) []driver.Reply {
@@ -38,12 +40,27 @@ func (h *holder) reply(cmd driver.Command) driver.Reply {
 	case "MEMORY USAGE":
 		return driver.Reply{Value: h.size}
 	case "MIGRATE":
-		keys := cmd[slices.Index(cmd, "KEYS")+1:]
-		h.sent = append(h.sent, keys)
-		h.keys = slices.DeleteFunc(h.keys, func(key string) bool { return slices.Contains(keys, key) })
-		return driver.Reply{Value: "OK"}
+		return h.migrate(cmd[slices.Index(cmd, "KEYS")+1:])
+	case "DUMP":
+		if !slices.Contains(h.keys, cmd[1]) {
+			return driver.Reply{}
+		}
+		return driver.Reply{Value: "\x00one"}
+	case "PTTL":
+		return driver.Reply{Value: int64(-1)}
 	}
 	return guardReplies()[cmd.Name()]
+}
+
+func (h *holder) migrate(keys []string) driver.Reply {
+	h.sent = append(h.sent, keys)
+	h.keys = slices.DeleteFunc(h.keys, func(key string) bool {
+		return slices.Contains(keys, key) && key != h.stays && key != h.differs
+	})
+	if h.differs != "" && slices.Contains(keys, h.differs) {
+		return refused("ERR Target instance replied with error: BUSYKEY")
+	}
+	return driver.Reply{Value: "OK"}
 }
 
 func (h *holder) hold(w *wired) {
