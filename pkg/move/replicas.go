@@ -81,7 +81,7 @@ func (m *mover) catchUp(ctx context.Context, master cluster.Replication) error {
 	for {
 		need := m.needed()
 		master.Replicas = m.standing.Replicas
-		if need == 0 || m.caughtUp(ctx, master) >= need {
+		if m.caughtUp(ctx, master) >= need {
 			return nil
 		}
 		if now := time.Now(); now.After(late) {
