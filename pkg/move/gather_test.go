@@ -174,6 +174,18 @@ func TestGatherWaits(t *testing.T) {
 	}
 }
 
+// TestGatherForgets: what is known of keys is forgotten with their window, however
+// many windows there are.
+func TestGatherForgets(t *testing.T) {
+	w := gathering(t, brings)
+	old := keyName{0, "of another window"}
+	w.scale.sizes[old] = 1
+	err := w.gather(t.Context(), []int{15})
+	if _, known := w.scale.sizes[old]; known || err != nil {
+		t.Errorf("it is known still; error is %v", err)
+	}
+}
+
 // TestGatherDB: all keys go, however many listings that takes, one that needs a
 // decision is named once, and one that never goes is not tried for ever.
 func TestGatherDB(t *testing.T) {

@@ -187,6 +187,18 @@ func TestMove(t *testing.T) {
 	}
 }
 
+// TestGivenUpFirst: what nobody owns does not wait for what is yet to be opened.
+func TestGivenUpFirst(t *testing.T) {
+	p := newPair()
+	p.importing[7], p.gone[7], p.moved[7], p.refuses = "a", true, true, "list 8"
+	m := p.classic(Options{}).newMover()
+	m.stop = t.Context()
+	err := m.move(t.Context(), []int{7, 8})
+	if got := strings.Join(p.told, ", "); got != "target NODE 7, list 8" || err == nil {
+		t.Errorf("told %s; error is %v", got, err)
+	}
+}
+
 // TestWork: nothing is opened after a window that failed, and what is left where it
 // is is named.
 func TestWork(t *testing.T) {

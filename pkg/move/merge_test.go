@@ -132,6 +132,7 @@ func TestDropLosers(t *testing.T) {
 		"written to in the end":   {moves, nil, "EXEC", driver.Reply{}, all, true, true},
 		"moved in the end":        {moves, nil, "DEL", refused("ASK 7 10.0.0.2:7000"), all, true, true},
 		"not deleted":             {moves, nil, "DEL", refused("NOPERM"), all, false, true},
+		"refused in the end":      {moves, nil, "EXEC", refused("MISCONF"), all, false, true},
 		"not deleted in the end":  {moves, nil, "EXEC", refused("EXECABORT"), all, true, true},
 		"on a node that holds it": {brings, func(v *Value) { v.Bytes++ }, "", driver.Reply{}, "DEL k", false, false},
 		"and does not delete it":  {brings, nil, "DEL", refused("ERR"), "DEL k", false, true},
