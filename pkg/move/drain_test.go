@@ -41,6 +41,8 @@ func (h *holder) reply(cmd driver.Command) driver.Reply {
 		return driver.Reply{Value: h.size}
 	case "MIGRATE":
 		return h.migrate(cmd[slices.Index(cmd, "KEYS")+1:])
+	case "DEL":
+		h.keys = slices.DeleteFunc(h.keys, func(key string) bool { return key == cmd[1] })
 	case "DUMP":
 		if !slices.Contains(h.keys, cmd[1]) {
 			return driver.Reply{}

@@ -228,6 +228,20 @@ func TestGatherDB(t *testing.T) {
 	}
 }
 
+// TestDropWeighs: big keys that are to be dropped are compared one at a time.
+func TestDropWeighs(t *testing.T) {
+	w, h := gathering(t, drops), &holder{keys: []string{"a", "b"}, size: mostBytes}
+	h.hold(w)
+	stored(w.atTarget, "\x00one")
+	err := w.gatherDB(t.Context(), 0, []int{15})
+	sent := slices.DeleteFunc(w.toSource.sent, func(text string) bool {
+		return !strings.HasPrefix(text, "DUMP") && !strings.HasPrefix(text, "DEL")
+	})
+	if got := strings.Join(sent, ", "); got != "DUMP a, DEL a, DUMP b, DEL b" || err != nil {
+		t.Errorf("told %s; error is %v", got, err)
+	}
+}
+
 // TestUnpin: a slot is closed when no key of it is left.
 func TestUnpin(t *testing.T) {
 	for name, test := range map[string]struct {
