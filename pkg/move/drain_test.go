@@ -155,13 +155,15 @@ func TestFence(t *testing.T) {
 		"the target is failed over": {fenceEvery, nodesText("a myself,master 3 0-9 [7->-b]", "b slave=c 4", "c master 5 10-20"), true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			w := wire(t)
-			w.fenced = time.Now().Add(-test.age)
-			w.atSource["CLUSTER NODES"] = driver.Reply{Value: test.view}
-			err := w.send(t.Context(), batch{slot: 7, keys: []string{"k"}})
-			if (err != nil) != test.fails || len(w.toCarrier.sent) > 0 == test.fails {
-				t.Errorf("sent %q, error is %v", w.toCarrier.sent, err)
-			}
+			synctest.Test(t, func(t *testing.T) {
+				w := wire(t)
+				w.fenced = time.Now().Add(-test.age)
+				w.atSource["CLUSTER NODES"] = driver.Reply{Value: test.view}
+				err := w.send(t.Context(), batch{slot: 7, keys: []string{"k"}})
+				if (err != nil) != test.fails || len(w.toCarrier.sent) > 0 == test.fails {
+					t.Errorf("sent %q, error is %v", w.toCarrier.sent, err)
+				}
+			})
 		})
 	}
 }
