@@ -24,27 +24,49 @@ func standing(role string, replica string) driver.Reply {
 	return driver.Reply{Value: text}
 }
 
-// TestCatchUp: a replica has what moved when it says so itself or has acknowledged
-// it, and one of the master that the target is still.
+// own is what a replica says of itself.
+func own(role, link, id string, offset int) driver.Reply {
+	return driver.Reply{Value: fmt.Sprintf("role:%s\r\nmaster_link_status:%s\r\nmaster_replid:%s\r\nslave_repl_offset:%d\r\nmaster_repl_offset:%d\r\n", role, link, id, offset, offset)}
+}
+
+// TestHas: a replica has what moved when it says so itself, as a replica of the
+// target that is linked to it.
+func TestHas(t *testing.T) {
+	for name, test := range map[string]struct {
+		says driver.Reply
+		has  bool
+	}{
+		"just so far":                {own("slave", "up", "r", 5), true},
+		"further on":                 {own("slave", "up", "r", 6), true},
+		"behind":                     {own("slave", "up", "r", 4), false},
+		"without a link":             {own("slave", "down", "r", 5), false},
+		"of another master":          {own("slave", "up", "other", 5), false},
+		"a master by now":            {own("master", "up", "r", 5), false},
+		"in words that nobody knows": {driver.Reply{Value: "nonsense"}, false},
+		"refused":                    {refused("ERR"), false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWatchers(network{replicaAddr(): &scripted{replies: answering(map[string]driver.Reply{"INFO": test.says})}}, "name")
+			if has := w.has(t.Context(), replicaAddr(), cluster.Replication{ID: "r", Offset: 5}); has != test.has {
+				t.Errorf("it has it: %v", has)
+			}
+		})
+	}
+}
+
+// TestCatchUp: whoever waits for replicas waits for those that the target has, and as
+// long as it is a master.
 func TestCatchUp(t *testing.T) {
 	const behind = "state=online,offset=3,lag=0"
-	own := func(role, link, id string, offset int) string {
-		return fmt.Sprintf("role:%s\r\nmaster_link_status:%s\r\nmaster_replid:%s\r\nslave_repl_offset:%d\r\nmaster_repl_offset:%d\r\n", role, link, id, offset, offset)
-	}
 	for name, test := range map[string]struct {
 		then    driver.Reply // what the target says later
-		replica string       // what its replica says
+		replica driver.Reply // what its replica says
 		fails   bool
 		waits   bool // as long as it may
 	}{
 		"by its own word":              {standing("master", behind), own("slave", "up", "r", 5), false, false},
-		"further on":                   {standing("master", behind), own("slave", "up", "r", 6), false, false},
 		"it acknowledges it":           {standing("master", "state=online,offset=5,lag=0"), own("slave", "up", "r", 4), false, false},
 		"it is behind":                 {standing("master", behind), own("slave", "up", "r", 4), true, true},
-		"without a link":               {standing("master", behind), own("slave", "down", "r", 5), true, true},
-		"of another master":            {standing("master", behind), own("slave", "up", "other", 5), true, true},
-		"a master by now":              {standing("master", behind), own("master", "up", "r", 5), true, true},
-		"in words that nobody knows":   {standing("master", behind), "nonsense", true, true},
 		"it goes away":                 {standing("master", ""), own("slave", "up", "r", 4), false, false},
 		"it is synchronising":          {standing("master", "state=wait_bgsave,offset=0,lag=0"), own("slave", "up", "r", 4), false, false},
 		"the target is deposed":        {standing("slave", ""), own("slave", "up", "r", 4), true, false},
@@ -55,7 +77,7 @@ func TestCatchUp(t *testing.T) {
 				w := wire(t)
 				w.atTarget["INFO"] = test.then
 				w.toTarget.replies = inTurn(w.atTarget, "INFO", standing("master", behind))
-				w.watchers.dialer = network{replicaAddr(): &scripted{replies: answering(map[string]driver.Reply{"INFO": {Value: test.replica}})}}
+				w.watchers.dialer = network{replicaAddr(): &scripted{replies: answering(map[string]driver.Reply{"INFO": test.replica})}}
 				begun := time.Now()
 				err := w.awaitReplicas(t.Context())
 				if (err != nil) != test.fails || test.waits && !errors.Is(err, errLookAgain) {
