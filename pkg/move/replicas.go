@@ -45,6 +45,8 @@ func (w *watchers) close() {
 // the target holds now. Keys that only the target has are lost if it fails:
 // the source has deleted them.
 func (m *mover) awaitReplicas(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, replicaPatience+driver.ProbeTimeout)
+	defer cancel()
 	if err := m.askStanding(ctx); err != nil {
 		return err
 	}
