@@ -218,8 +218,8 @@ func (m *mover) migrate(ctx context.Context, b batch, replace bool) error {
 // targetAsSeen is the target's address in the source's own view: the source is
 // who connects to it, and may know it under another address than trib.
 func (m *mover) targetAsSeen() (host, port string, err error) {
-	n, ok := m.src.view.Get(m.dst.id)
-	if !ok || !n.Addr.Known() {
+	n, _ := m.src.view.Get(m.dst.id)
+	if !n.Addr.Known() {
 		return "", "", fmt.Errorf("%s does not know the address of %s", m.src.addr, m.dst.addr)
 	}
 	return n.Addr.Host, strconv.Itoa(cmp.Or(m.o.Ports[m.dst.id], n.Addr.Port)), nil

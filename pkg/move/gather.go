@@ -255,7 +255,8 @@ func (m *mover) gatherDB(ctx context.Context, db int, slots []int) error {
 }
 
 // unsettled lists and weighs keys that are not known to need a decision. The
-// server lists from the beginning, so what is passed over must fit in.
+// server lists from the beginning, so what is passed over must fit in. Those that
+// are to be deleted are weighed, too: all values of a batch are read at once.
 func (m *mover) unsettled(ctx context.Context, db int, slots []int, known map[string]bool) ([]batch, error) {
 	listed, err := m.listKeys(ctx, db, slots, m.o.Batch+2*len(known))
 	if err != nil {
@@ -265,9 +266,6 @@ func (m *mover) unsettled(ctx context.Context, db int, slots []int, known map[st
 		listed[i].keys = slices.DeleteFunc(listed[i].keys, func(key string) bool { return known[key] })
 	}
 	listed = m.scale.moving(listed)
-	if m.drops() {
-		return listed, nil
-	}
 	return listed, m.weigh(ctx, db, keysOf(listed))
 }
 

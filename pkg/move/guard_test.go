@@ -19,10 +19,9 @@ import (
 
 func nodeID(c string) cluster.NodeID { return cluster.NodeID(strings.Repeat(c, 40)) }
 
-// seen is a view; each node is "a myself,master 3 0-9", and "[7->-b]" stands for
-// what it has open.
-func seen(t *testing.T, nodes ...string) cluster.View {
-	t.Helper()
+// nodesText is a view as a node tells it; each node is "a myself,master 3 0-9", or
+// "a slave=b 3", and "[7->-b]" stands for what it has open.
+func nodesText(nodes ...string) string {
 	var text strings.Builder
 	for _, n := range nodes {
 		words := strings.Fields(n)
@@ -38,7 +37,12 @@ func seen(t *testing.T, nodes ...string) cluster.View {
 		fmt.Fprintf(&text, "%s 10.0.0.%c:7000@17000 %s %s 0 0 %s connected %s\n",
 			nodeID(words[0]), words[0][0]-'a'+'1', words[1], master, words[2], strings.Join(words[3:], " "))
 	}
-	v, err := cluster.ParseNodes(text.String())
+	return text.String()
+}
+
+func seen(t *testing.T, nodes ...string) cluster.View {
+	t.Helper()
+	v, err := cluster.ParseNodes(nodesText(nodes...))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -207,17 +211,6 @@ func guardReplies() map[string]driver.Reply {
 		"CLUSTER NODES":           {Value: nodesText("a myself,master 3 0-9 [7->-b]", "b master 4 10-20")},
 		"SELECT":                  {Value: "OK"},
 	}
-}
-
-func nodesText(nodes ...string) string {
-	var lines []string
-	for _, n := range nodes {
-		n = strings.ReplaceAll(n, "->-b]", "->-"+string(nodeID("b"))+"]")
-		words := strings.Fields(n)
-		lines = append(lines, fmt.Sprintf("%s 10.0.0.%c:7000@17000 %s - 0 0 %s connected %s",
-			nodeID(words[0]), words[0][0]-'a'+'1', words[1], words[2], strings.Join(words[3:], " ")))
-	}
-	return strings.Join(lines, "\n") + "\n"
 }
 
 // TestGuard: a claim takes all that the source says in one round trip.
@@ -423,9 +416,14 @@ func TestTargetAsSeen(t *testing.T) {
 	if host, port, err := m.targetAsSeen(); host != "10.0.0.2" || port != "7000" || err != nil {
 		t.Error(host, port, err)
 	}
-	m.src.view = seen(t, "a myself,master 3 0-9")
-	if _, _, err := m.targetAsSeen(); err == nil {
-		t.Error("a target that the source does not know has an address")
+	for name, view := range map[string]string{
+		"a target that the source does not know": nodesText("a myself,master 3 0-9"),
+		"a target without an address":            strings.Replace(nodesText("a myself,master 3 0-9", "b master,noaddr 4"), "10.0.0.2:7000@17000", ":0@0", 1),
+	} {
+		m.src.view, _ = cluster.ParseNodes(view)
+		if host, port, err := m.targetAsSeen(); m.src.view.Self().ID != m.src.id || err == nil {
+			t.Errorf("%s is at %q %q", name, host, port)
+		}
 	}
 }
 

@@ -45,7 +45,7 @@ func (w *watchers) close() {
 // the target holds now. Keys that only the target has are lost if it fails:
 // the source has deleted them.
 func (m *mover) awaitReplicas(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, replicaPatience)
+	ctx, cancel := context.WithTimeout(ctx, replicaPatience+driver.ProbeTimeout)
 	defer cancel()
 	if err := m.askStanding(ctx); err != nil {
 		return err
@@ -71,26 +71,27 @@ func (m *mover) noteReplicas() {
 	})
 }
 
-// catchUp waits for the replicas of the target to reach the offset of master.
+// catchUp waits for the replicas of the target to reach the offset of master. Its
+// patience ends between two questions: one that it cut off would pass for a target
+// that does not answer.
 func (m *mover) catchUp(ctx context.Context, master cluster.Replication) error {
 	if master.Role != "master" {
 		return fmt.Errorf("%w: the target %s is not a master any more", errLookAgain, m.dst.addr)
 	}
-	late := time.Now().Add(noticeAfter)
+	begun := time.Now()
+	late := begun.Add(noticeAfter)
 	for {
 		need := m.needed()
 		master.Replicas = m.standing.Replicas
-		if need == 0 || m.caughtUp(ctx, master) >= need {
+		if m.caughtUp(ctx, master) >= need {
 			return nil
 		}
 		if now := time.Now(); now.After(late) {
 			late = now.Add(replicaPatience)
 			m.report(Progress{Waiting: fmt.Sprintf("replicas of %s lag behind: %s", m.dst.addr, behind(master))})
 		}
-		select {
-		case <-ctx.Done():
+		if time.Since(begun) >= replicaPatience || sleep(ctx, replicaPoll) != nil {
 			return fmt.Errorf("%w: fewer than %d replicas of %s have caught up within %s", errLookAgain, need, m.dst.addr, replicaPatience)
-		case <-time.After(replicaPoll):
 		}
 		if err := m.askStanding(ctx); err != nil {
 			return err
