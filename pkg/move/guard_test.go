@@ -109,6 +109,7 @@ func TestUndeposed(t *testing.T) {
 		"a healthy master": {[]string{"a master 3 0-9", "b myself,master 4"}, nil},
 		"failed":           {[]string{"a master,fail 3 0-9", "b myself,master 4"}, errDown},
 		"suspected":        {[]string{"a master,fail? 3 0-9", "b myself,master 4"}, errDown},
+		"failed, and new":  {[]string{"a master,fail 5 0-9", "b myself,master 4"}, errDown},
 		"unknown":          {[]string{"b myself,master 4"}, errLookAgain},
 		"a replica":        {[]string{"a slave=c 3", "b myself,master 4", "c master 3 0-9"}, errLookAgain},
 		"another epoch":    {[]string{"a master 5 0-9", "b myself,master 4"}, errLookAgain},

@@ -78,6 +78,8 @@ func TestWasReplacedBy(t *testing.T) {
 		{"newer than its successor", "master,fail", 6, "", "", false},
 		{"one shard", "master,fail", 3, "s1", "s1", true},
 		{"two shards", "master,fail", 3, "s1", "s2", false},
+		{"one says no shard", "master,fail", 3, "", "s1", true},
+		{"the other says none", "master,fail", 3, "s1", "", true},
 		{"alive", "master", 3, "", "", false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
