@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/trib-dev/trib/pkg/cluster"
+	"github.com/trib-dev/trib/pkg/health"
 	"github.com/trib-dev/trib/pkg/plan"
 )
 
@@ -111,6 +112,30 @@ var rows = []struct {
 	{"a gathering was killed at its end", "b importing=5:a keys=5:0", plan.HealOptions{Begun: []plan.Step{{Action: plan.GatherKeys, From: nodeID("b"), To: nodeID("a"), Slots: must(cluster.ParseSlotSet("5"))}}}, "close 5 b"},
 	{"a gathering of other slots was killed", "b importing=5:a keys=5:3", plan.HealOptions{Begun: []plan.Step{{Action: plan.GatherKeys, From: nodeID("b"), To: nodeID("a"), Slots: must(cluster.ParseSlotSet("6"))}}}, "? foreign-keys 5 --foreign-keys"},
 	{"a discarding was killed: what is lost is asked again", "b importing=5:a keys=5:3", plan.HealOptions{Begun: []plan.Step{{Action: plan.DiscardKeys, From: nodeID("b"), To: nodeID("a"), Slots: must(cluster.ParseSlotSet("5"))}}}, "drop 5 b a"},
+
+	{"a given slot where only slots without owners are repaired", "a 0-4,6-5460 keys=5:0 sees=b:5\nb importing=5:a keys=5:25", plan.HealOptions{Only: []health.Code{health.Uncovered}}, "give 5 b"},
+	{"an open slot where only foreign keys are repaired", "a migrating=5:b keys=5:12\nb importing=5:a keys=5:13", plan.HealOptions{Only: []health.Code{health.ForeignKeys}, ForeignKeys: plan.ForeignAdopt}, ""},
+	{"foreign keys where only open slots are repaired", "b keys=5:13", plan.HealOptions{Only: []health.Code{health.OpenSlots}, ForeignKeys: plan.ForeignAdopt}, ""},
+	{"one that imports knows no owner", "b importing=5:a keys=5:3 sees=c:5", plan.HealOptions{ForeignKeys: plan.ForeignAdopt}, "pin 5 b a; gather 5 b a"},
+	{"a third that imports what goes on knows no owner", "a migrating=5:b\nb importing=5:a keys=5:1\nc importing=5:a keys=5:2 sees=b:5", plan.HealOptions{ForeignKeys: plan.ForeignAdopt}, "move 5 a b; gather 5 c b"},
+	{"a gathering was killed, and nothing else is said now", "b importing=5:a keys=5:3", plan.HealOptions{ForeignKeys: plan.ForeignList, Begun: []plan.Step{{Action: plan.GatherKeys, From: nodeID("b"), To: nodeID("a"), Slots: must(cluster.ParseSlotSet("5"))}}}, "gather 5 b a"},
+	{"a gathering from another node was killed", "b importing=5:a keys=5:3", plan.HealOptions{Begun: []plan.Step{{Action: plan.GatherKeys, From: nodeID("c"), To: nodeID("a"), Slots: must(cluster.ParseSlotSet("5"))}}}, "? foreign-keys 5 --foreign-keys"},
+	{"a gathering to another node was killed", "b importing=5:a keys=5:3", plan.HealOptions{Begun: []plan.Step{{Action: plan.GatherKeys, From: nodeID("b"), To: nodeID("c"), Slots: must(cluster.ParseSlotSet("5"))}}}, "? foreign-keys 5 --foreign-keys"},
+	{"nobody has it or keys of it, and one imports it", "a 0-4,6-5460 keys=5:0\nc importing=5:a", plan.HealOptions{}, "close 5 c; give 5 a"},
+	{"nobody has it, one imports it, and a replica has the only copy", "a 0-4,6-5460 keys=5:0\nc importing=5:a\nd 10.0.0.4:7000 replica=b keys=5:3", plan.HealOptions{}, "? uncovered-slots 5"},
+	{"two claim it, and a replica has the only copy", "b 5,5461-10922 keys=5:13 epoch=2\nd 10.0.0.4:7000 replica=c keys=5:3", plan.HealOptions{}, "? multiple-owners 5"},
+	{"two claim it, and most believe the later one", "b 5,5461-10922 keys=5:13 epoch=2\nc sees=b:5", plan.HealOptions{}, "pin 5 a b; give 5 b; gather 5 a b"},
+	{"nobody has any slot", "a -\nb -\nc -\na keys=5:0", plan.HealOptions{Slots: must(cluster.ParseSlotSet("5"))}, "give 5 a"},
+	{"two slots with the same problem", "a migrating=5:d,6:d keys=5:13,6:1\nd 10.0.0.4:7000 down=refused", plan.HealOptions{}, "? open-slots 5-6"},
+	{"two slots with two problems", "a migrating=5:d,6:f keys=5:13,6:1\nd 10.0.0.4:7000 down=refused\nf 10.0.0.9:7000 down=refused", plan.HealOptions{}, "? open-slots 5; ? open-slots 6"},
+	{"the same problem of two kinds of slots", "a 0-5,7-5460 keys=9:0\nb 5,5461-10922", plan.HealOptions{Slots: must(cluster.ParseSlotSet("5-6"))}, "? multiple-owners 5; ? uncovered-slots 6"},
+	{"a slot goes, others stay, and nobody says what becomes of foreign keys", "a 0-5,7-5460 migrating=5:b keys=5:25,6:3\nb importing=5:a\nc 6,10923-16383", plan.HealOptions{}, "move 5 a b; ? foreign-keys 6 --foreign-keys"},
+	{"a last slot is given already, and nobody says what becomes of foreign keys", "a - keys=5:0,6:3 sees=b:5\nb 0-4,7-10922 importing=5:a keys=5:25\nc 6,10923-16383", plan.HealOptions{}, "move 5 a b; ? foreign-keys 6 --foreign-keys"},
+	{"groups that do not see each other", "a 0-4,6-5460 keys=5:0 knows=b\nb knows=a\nc knows=-", plan.HealOptions{}, "? uncovered-slots 5"},
+	{"one imports a slot that it was given, and a third one owns it", "a 0-4,6-5460 keys=5:0 sees=b:5\nb importing=5:a keys=5:0\nc 5,10923-16383 keys=5:0", plan.HealOptions{}, "close 5 b"},
+	{"on Valkey 8, while a replica does not answer", "a server=valkey/8.1.1 migrating=5:b keys=5:12\nb server=valkey/8.1.1 importing=5:a keys=5:13\nd 10.0.0.4:7000 server=valkey/8.1.1 replica=c down=timeout", plan.HealOptions{}, "move 5 a b"},
+	{"on Valkey 8, while a master does not answer to which nobody has a link", "a server=valkey/8.1.1 migrating=5:b keys=5:12\nb server=valkey/8.1.1 importing=5:a keys=5:13\nc server=valkey/8.1.1 down=timeout unlinked=yes", plan.HealOptions{}, "move 5 a b; ? uncovered-slots 10923-16383"},
+	{"on Valkey 8, while a healthy master does not answer, and a leftover is closed", "a server=valkey/8.1.1\nb server=valkey/8.1.1 importing=5:d\nc server=valkey/8.1.1 down=timeout\nd 10.0.0.4:7000 server=valkey/8.1.1", plan.HealOptions{}, "close 5 b; ? uncovered-slots 10923-16383"},
 }
 
 // givenUp is the decision to do without what dead nodes have.
@@ -198,4 +223,33 @@ func brief(s plan.Step) string {
 		}
 	}
 	return strings.Join(words, " ")
+}
+
+// What is discarded is told as far as it is known.
+func TestDiscardingTellsWhatIsLost(t *testing.T) {
+	for state, want := range map[string]string{
+		"b keys=5:13":          "up to 13 keys on 10.0.0.2:7000",
+		"b keys=5:13 lone=5:2": "2 keys on 10.0.0.2:7000",
+		"b keys=5:13 lone=5:0": "",
+	} {
+		p, _ := plan.Heal(parseState(merged(cluster5, state)), plan.HealOptions{ForeignKeys: plan.ForeignDiscard})
+		got, _, _ := strings.Cut(strings.Join(p.Warnings, "; "), " will be lost")
+		if got != want {
+			t.Errorf("%s: %q, want %q", state, got, want)
+		}
+	}
+}
+
+// What was decided about keys holds for nodes that have run since, and no step
+// but those about keys decides anything.
+func TestBegunKeepsDecisions(t *testing.T) {
+	p := plan.Plan{Steps: []plan.Step{
+		{Action: plan.MoveSlots, From: nodeID("a"), To: nodeID("b")},
+		{Action: plan.GatherKeys, From: nodeID("a"), To: nodeID("b")},
+		{Action: plan.DropKeys, From: nodeID("c"), To: nodeID("b")},
+	}}
+	got := p.Begun(func(id cluster.NodeID) bool { return id == nodeID("a") })
+	if len(got) != 1 || got[0].Action != plan.GatherKeys {
+		t.Errorf("begun are %v", got)
+	}
 }

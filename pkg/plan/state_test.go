@@ -24,7 +24,7 @@ import (
 // suspect=yes, and know nothing of a node with outside=yes, unless they say
 // knows=. A node with hidden=yes was not read. A replica has offset=9 of its
 // master's stream, and may be syncing=yes, loading=yes or nolink=yes. A server
-// that tells its shard has shard=x.
+// that tells its shard has shard=x. Nobody has a link to a node with unlinked=yes.
 type node struct {
 	name   string
 	addr   cluster.Addr
@@ -199,6 +199,10 @@ func (n node) line(flags string) string {
 	if shard != "" {
 		shard = ",,shard-id=" + shard
 	}
-	return fmt.Sprintf("%s %s@17000%s %s %s 0 0 %d connected %s", nodeID(n.name), n.addr, shard, flags, master,
-		n.number("epoch"), strings.ReplaceAll(n.slots.String(), ",", " "))
+	link := "connected"
+	if n.fields["unlinked"] != "" {
+		link = "disconnected"
+	}
+	return fmt.Sprintf("%s %s@17000%s %s %s 0 0 %d %s %s", nodeID(n.name), n.addr, shard, flags, master,
+		n.number("epoch"), link, strings.ReplaceAll(n.slots.String(), ",", " "))
 }
