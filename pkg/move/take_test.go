@@ -139,7 +139,7 @@ func TestAcknowledged(t *testing.T) {
 		asked int
 		fails bool
 	}{
-		"has heard":                  {[]driver.Reply{after}, false, 1, false},
+		"has heard":                  {[]driver.Reply{after, after}, false, 1, false},
 		"hears a little later":       {[]driver.Reply{before, before, after}, false, 3, false},
 		"was promoted":               {[]driver.Reply{promoted}, false, 1, true},
 		"is promoted a little later": {[]driver.Reply{before, promoted}, false, 2, true},
