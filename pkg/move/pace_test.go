@@ -101,3 +101,15 @@ func TestThrottleStops(t *testing.T) {
 		}
 	})
 }
+
+// TestWait: whoever is to stop waits for nothing.
+func TestWait(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := NewThrottle(1, 0).Wait(ctx, 100, 0); err == nil {
+		t.Error("a hundred keys go at once")
+	}
+	if err := NewThrottle(0, 0).Wait(t.Context(), 100, 100); err != nil {
+		t.Errorf("error is %v", err)
+	}
+}

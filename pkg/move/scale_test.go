@@ -150,3 +150,14 @@ func TestDownFor(t *testing.T) {
 		}
 	}
 }
+
+// TestMoving: of what was listed before the window was opened, slots that are left
+// where they are do not go.
+func TestMoving(t *testing.T) {
+	s := newScale(BigKeys{}.withDefaults(), 0)
+	s.left = []BigKey{{Slot: 7}}
+	got := s.moving([]batch{{slot: 7, keys: []string{"big"}}, {slot: 8, keys: []string{"a"}}, {slot: 9}})
+	if len(got) != 1 || got[0].slot != 8 {
+		t.Errorf("got %v", got)
+	}
+}
