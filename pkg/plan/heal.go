@@ -408,6 +408,9 @@ func (h *healer) spread() {
 		masters = h.s.Masters()
 	}
 	if len(masters) == 0 {
+		for _, slot := range h.empty {
+			h.leave(health.Uncovered, slot, "no master answers that could have it")
+		}
 		return
 	}
 	load := make(map[cluster.NodeID]int)

@@ -253,3 +253,16 @@ func TestBegunKeepsDecisions(t *testing.T) {
 		t.Errorf("begun are %v", got)
 	}
 }
+
+// TestNobodyToCover: slots that only replicas could speak of are named.
+func TestNobodyToCover(t *testing.T) {
+	s := parseState(`a 10.0.0.1:7000 0-5460 down=refused fail=yes
+b 10.0.0.2:7000 5461-16383 down=refused fail=yes
+d 10.0.0.4:7000 replica=a syncing=yes nolink=yes keys=5:0,6:0`)
+	var o plan.HealOptions
+	o.TakeFromDead, o.Slots = true, cluster.SlotsOf(5, 6)
+	p, left := plan.Heal(s, o)
+	if len(p.Steps) > 0 || len(left) != 1 || left[0].Slots.String() != "5-6" {
+		t.Errorf("steps %v, left %v", p.Steps, left)
+	}
+}
