@@ -251,6 +251,40 @@ func TestBusy(t *testing.T) {
 	}
 }
 
+// TestBusyCountsForNothing: how often a node was busy does not take from the
+// attempts that a job has.
+func TestBusyCountsForNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const busy = 2 * jobAttempts
+		j := atWork(t, redis, nil)
+		j.order = refused("ERR another task is already in progress")
+		plain := j.toTarget.replies
+		j.toTarget.replies = func(cmds []driver.Command) []driver.Reply {
+			if j.sent("IMPORT") > busy {
+				j.order = refused("ERR no")
+			}
+			return plain(cmds)
+		}
+		err := j.move.insist(t.Context(), cluster.SlotsOf(7))
+		if _, gaveUp := errors.AsType[*JobError](err); !gaveUp || j.sent("IMPORT") != busy+jobAttempts {
+			t.Errorf("error is %v after %d orders", err, j.sent("IMPORT"))
+		}
+	})
+}
+
+// TestInsistsLessOften: what does not pass at once is tried again after a pause
+// that grows.
+func TestInsistsLessOften(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		j := atWork(t, valkey, nil)
+		j.patience = 20 * time.Second
+		err := j.move.insist(t.Context(), cluster.SlotsOf(7))
+		if n := j.sent("SLOTSRANGE"); !errors.Is(err, errLookAgain) || n < 10 || n > 20 {
+			t.Errorf("error is %v after %d orders", err, n)
+		}
+	})
+}
+
 // TestStopped: whoever is to stop tries nothing again.
 func TestStopped(t *testing.T) {
 	j := atWork(t, valkey, []cluster.Job{running("j")}, nil)
