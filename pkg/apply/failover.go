@@ -36,6 +36,9 @@ func (r *runner) failover(ctx context.Context, steps []int) error {
 	}
 	var last error
 	for range electionTries {
+		if err := r.stillWanted(ctx, step); err != nil {
+			return err
+		}
 		if last = r.elect(ctx, step); last == nil {
 			return nil
 		}
@@ -45,6 +48,19 @@ func (r *runner) failover(ctx context.Context, steps []int) error {
 		}
 	}
 	return fmt.Errorf("%s was not elected in %d tries: %w", node.Addr, electionTries, last)
+}
+
+// stillWanted refuses what the plan did not expect. A dead master that has come
+// back meanwhile would lose what only it has.
+func (r *runner) stillWanted(ctx context.Context, step plan.Step) error {
+	s, err := r.survey(ctx)
+	if err != nil {
+		return err
+	}
+	if status, why := r.p.Status(step, s); status == plan.Blocked {
+		return &StaleError{[]string{why}}
+	}
+	return nil
 }
 
 // caughtUp waits until a replica has almost all of its master's data: the

@@ -129,6 +129,9 @@ func (p Plan) forgetStatus(step Step, s cluster.State) (Status, string) {
 	if kept := slotsSeen(s, step.Node).Minus(p.movedFrom(step.Node)); !kept.Empty() {
 		return Blocked, fmt.Sprintf("%s has slots %s", p.Addr(step.Node), kept)
 	}
+	if p.Kind == KindFix && !Dead(s, step.Node) {
+		return Blocked, fmt.Sprintf("%s is alive", p.Addr(step.Node))
+	}
 	for _, r := range s.ReplicasOf(step.Node) {
 		rehomed := slices.ContainsFunc(p.Steps, func(other Step) bool { return other.Action == Replicate && other.Node == r.ID })
 		if !rehomed {
@@ -138,7 +141,8 @@ func (p Plan) forgetStatus(step Step, s cluster.State) (Status, string) {
 	return Ready, ""
 }
 
-// failoverStatus: it is done when the old master, if it answers, has seen it.
+// failoverStatus: it is done when the old master, if it answers, has seen it. A
+// repair does not replace a master that has come back: nobody asked for that.
 func (p Plan) failoverStatus(step Step, s cluster.State) (Status, string) {
 	m, _ := s.Get(step.Node)
 	old, _ := s.Get(step.Master)
@@ -149,6 +153,8 @@ func (p Plan) failoverStatus(step Step, s cluster.State) (Status, string) {
 		return Ready, "" // the old master has not heard of it yet
 	case self.MasterID != step.Master:
 		return Blocked, fmt.Sprintf("%s is a replica of %s now", m.Addr, self.MasterID)
+	case p.Kind == KindFix && !Dead(s, step.Master):
+		return Blocked, fmt.Sprintf("%s is alive", p.Addr(step.Master))
 	}
 	return Ready, ""
 }
