@@ -154,6 +154,46 @@ func TestTargetPausedPastItsFailover(t *testing.T) {
 	}
 }
 
+// TestOwnerPausedPastItsFailover: so is the owner of slots to which a repair
+// brings keys that only another node has.
+func TestOwnerPausedPastItsFailover(t *testing.T) {
+	for name, server := range servers {
+		t.Run(name, func(t *testing.T) {
+			for at := 1; at < 60; at += 3 {
+				synctest.Test(t, func(t *testing.T) {
+					b := wholeOf(sim.Options{Server: server, Latency: 2 * time.Millisecond, GossipDelay: 300 * time.Millisecond, Untold: true}, 3, 1)
+					b.stray(t, 12)
+					b.stable(t, 0, 1)
+					seen, owner := 0, b.nodes[0]
+					b.c.Intercept(func(e sim.Event) sim.Action {
+						return sim.Action{Before: func() {
+							if seen > 0 || e.Mutation > 0 {
+								seen++
+							}
+							if seen == at {
+								owner.Pause()
+								time.AfterFunc(6*time.Second, owner.Resume)
+							}
+						}}
+					})
+					_, left, err := b.heal(t.Context(), b.c.Dialer(), plan.HealOptions{ForeignKeys: plan.ForeignAdopt})
+					b.c.Intercept(nil)
+					b.c.Advance(10 * time.Second)
+					b.c.Settle()
+					for _, v := range b.c.Violations() {
+						t.Errorf("paused at %d of %d: %v; %v, %v", at, seen, v, left, err)
+					}
+					for _, lost := range b.model.Check(b.c) {
+						if len(b.c.Copies(lost.Key)) == 0 {
+							t.Errorf("paused at %d of %d: %v; %v, %v", at, seen, lost, left, err)
+						}
+					}
+				})
+			}
+		})
+	}
+}
+
 // lostBefore are the losses of what was written before a fault: the first writes
 // of the trial. A node that was failed over, and has not heard of it, takes later
 // ones with it whether slots move or not.

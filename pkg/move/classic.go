@@ -73,7 +73,8 @@ type mover struct {
 	stop      context.Context // ended: no further batch
 	notes     *sync.Once      // for what all lanes would say
 
-	fenced   time.Time           // when the source's view was last read
+	inHand   []int               // the slots that are open
+	fenced   time.Time           // when the source's view of them was last read
 	standing cluster.Replication // of the target, when it was last asked
 	looked   bool
 	ours     map[int]bool // slots that this process opened, see REPLACE
@@ -240,6 +241,7 @@ func (m *mover) carry(ctx context.Context, held []int) error {
 	if err := m.open(ctx, held); err != nil {
 		return err
 	}
+	m.inHand = held
 	for range rounds {
 		if err := m.drain(ctx, held); err != nil {
 			return err

@@ -143,7 +143,7 @@ func (m *mover) send(ctx context.Context, b batch) error {
 	if err := m.o.Throttle.wait(m.stop, int64(len(b.keys)), b.bytes); err != nil {
 		return context.Cause(m.stop)
 	}
-	if err := m.fence(ctx, b.slot); err != nil {
+	if err := m.fence(ctx); err != nil {
 		return err
 	}
 	if m.drops() {
@@ -172,9 +172,10 @@ func (m *mover) send(ctx context.Context, b batch) error {
 // may close it, and a source may be failed over and back.
 const fenceEvery = 100 * time.Millisecond
 
-// fence reads the source's view again where that was some time ago.
-func (m *mover) fence(ctx context.Context, slot int) error {
-	if m.gathers() || time.Since(m.fenced) < fenceEvery {
+// fence reads the source's view again where that was some time ago. All slots in
+// hand are looked at: batches of others of them follow.
+func (m *mover) fence(ctx context.Context) error {
+	if time.Since(m.fenced) < fenceEvery {
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, repliesWithin)
@@ -186,7 +187,10 @@ func (m *mover) fence(ctx context.Context, slot int) error {
 	if err := m.src.readView(replies[0]); err != nil {
 		return err
 	}
-	return m.checkOpen([]int{slot})
+	if m.gathers() {
+		return m.checkPinned(m.inHand)
+	}
+	return m.checkOpen(m.inHand)
 }
 
 // migrate sends one MIGRATE. That none of the keys existed any more is fine:

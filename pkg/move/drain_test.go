@@ -168,6 +168,18 @@ func TestFence(t *testing.T) {
 	}
 }
 
+// TestFenceOfWindow: while one slot is looked at, batches of others may pass.
+func TestFenceOfWindow(t *testing.T) {
+	w := wire(t)
+	w.fenced, w.inHand = time.Now().Add(-fenceEvery), []int{7, 8}
+	w.dst.view = seen(t, "a master 3 0-9", "b myself,master 4 10-20 [7-<-a] [8-<-a]")
+	w.atSource["CLUSTER NODES"] = driver.Reply{Value: nodesText("a myself,master 3 0-9 [7->-b]", "b master 4 10-20")}
+	err := w.send(t.Context(), batch{slot: 7, keys: []string{"k"}})
+	if err == nil || len(w.toCarrier.sent) > 0 {
+		t.Errorf("sent %q, error is %v", w.toCarrier.sent, err)
+	}
+}
+
 // TestFenceAfterThrottle: whoever closes a slot while its next batch waits for its
 // turn has ended the source's authority.
 func TestFenceAfterThrottle(t *testing.T) {

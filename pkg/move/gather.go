@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"sync/atomic"
+	"time"
 
 	"github.com/trib-dev/trib/pkg/cluster"
 	"github.com/trib-dev/trib/pkg/driver"
@@ -142,7 +143,14 @@ func (m *mover) gather(ctx context.Context, slots []int) error {
 			return fmt.Errorf("%s does not own slot %d", m.dst.addr, slot)
 		}
 	}
+	if err := m.targetSeen(); err != nil {
+		return err
+	}
 	if err := m.pin(ctx, slots); err != nil {
+		return err
+	}
+	m.inHand = slots
+	if err := m.checkPinned(slots); err != nil {
 		return err
 	}
 	if err := m.askStanding(ctx); err != nil {
@@ -192,11 +200,28 @@ func (m *mover) pin(ctx context.Context, slots []int) error {
 	if err := m.src.readView(replies[len(cmds)]); err != nil {
 		return err
 	}
+	return m.pinned(slots)
+}
+
+func (m *mover) pinned(slots []int) error {
 	for _, slot := range slots {
 		if m.src.owns(slot) || m.src.view.Self().Importing[slot] != m.dst.id {
 			return fmt.Errorf("%w: %s does not import slot %d after it was told so", errLookAgain, m.src.addr, slot)
 		}
 	}
+	return nil
+}
+
+// checkPinned is checkOpen of a holder. Its view of the slots is what it was told,
+// so that the owner's own failover shows in the rest of it.
+func (m *mover) checkPinned(slots []int) error {
+	if err := m.pinned(slots); err != nil {
+		return err
+	}
+	if err := m.targetSeen(); err != nil {
+		return err
+	}
+	m.fenced = time.Now()
 	return nil
 }
 

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/trib-dev/trib/pkg/cluster"
 	"github.com/trib-dev/trib/pkg/driver"
@@ -128,6 +129,7 @@ func TestGather(t *testing.T) {
 	}{
 		"done":                       {errand: brings, closed: true},
 		"the target does not own it": {brings, "target", "CLUSTER NODES", driver.Reply{Value: nodesText("a master 3 0-9", "b myself,master 4 16-20")}, false, "does not own slot 15", false},
+		"another took its slots":     {brings, "source", "CLUSTER NODES", driver.Reply{Value: nodesText(holds, "b master 4 15", "c master 5 10-14 16-20")}, false, "as the owner of slots", false},
 		"keys are left":              {brings, "source", "CLUSTER COUNTKEYSINSLOT", driver.Reply{Value: int64(1)}, false, "still has 1 keys of slot 15", false},
 		"nobody counts":              {brings, "source", "CLUSTER COUNTKEYSINSLOT", refused("ERR why"), false, "why", false},
 		"nobody lists":               {brings, "source", "CLUSTER GETKEYSINSLOT", refused("ERR why"), false, "why", false},
@@ -158,6 +160,45 @@ func TestGather(t *testing.T) {
 				t.Errorf("told too early: %s", sent)
 			}
 		})
+	}
+}
+
+// TestGatherFence: an owner that was failed over, and has not heard of it, would
+// take keys and be wiped.
+func TestGatherFence(t *testing.T) {
+	for name, test := range map[string]struct {
+		age   time.Duration
+		view  []string
+		fails bool
+	}{
+		"just read":              {0, []string{holds, "b master,fail 4 10-20"}, false},
+		"the owner's still":      {fenceEvery, []string{holds, owns}, false},
+		"it has failed":          {fenceEvery, []string{holds, "b master,fail 4 10-20"}, true},
+		"another took its slots": {fenceEvery, []string{holds, "b master 4 15", "c master 5 10-14 16-20"}, true},
+		"not imported any more":  {fenceEvery, []string{"a myself,master 3 0-9", owns}, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := gathering(t, brings)
+				w.stop, w.inHand = t.Context(), []int{15}
+				w.fenced = time.Now().Add(-test.age)
+				w.atSource["CLUSTER NODES"] = driver.Reply{Value: nodesText(test.view...)}
+				err := w.send(t.Context(), batch{slot: 15, keys: []string{"k"}})
+				if (err != nil) != test.fails || len(w.toCarrier.sent) > 0 == test.fails {
+					t.Errorf("sent %q, error is %v", w.toCarrier.sent, err)
+				}
+			})
+		})
+	}
+}
+
+// TestGatherUntold: such an owner is not made the owner in the holder's view either.
+func TestGatherUntold(t *testing.T) {
+	w := gathering(t, brings)
+	w.src.view = seen(t, "a myself,master 3 0-9 15", "b master 4 10-14 16-18", "c master 5 19-20")
+	w.looked = true
+	if err := w.gather(t.Context(), []int{15}); !errors.Is(err, errLookAgain) || len(w.toSource.sent) > 0 {
+		t.Errorf("sent %q, error is %v", w.toSource.sent, err)
 	}
 }
 

@@ -81,6 +81,14 @@ func TestCheckOpen(t *testing.T) {
 		"the source calls it failed":     {source: []string{"a myself,master 3 0-9 [7->-b]", "b master,fail 4 10-20"}, refused: true},
 		"the source suspects it":         {source: []string{"a myself,master 3 0-9 [7->-b]", "b master,fail? 4 10-20"}, refused: true},
 		"another took the target's slot": {source: []string{"a myself,master 3 0-9 [7->-b]", "b master 4 11-20", "c master 9 10"}, refused: true},
+		"its replica is a master": {
+			source: []string{"a myself,master 3 0-9 [7->-b]", "b master 4 10-20", "c master 5"},
+			target: []string{"a master 3 0-9", "b myself,master 4 10-20 [7-<-a]", "c slave=b 4"}, refused: true,
+		},
+		"its replica is one": {
+			source: []string{"a myself,master 3 0-9 [7->-b]", "b master 4 10-20", "c slave=b 4"},
+			target: []string{"a master 3 0-9", "b myself,master 4 10-20 [7-<-a]", "c slave=b 4"},
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			m := halfway(t)

@@ -271,8 +271,9 @@ func (m *mover) checkOpen(slots []int) error {
 // targetSeen demands that the source sees the target as the healthy master that
 // the target takes itself for. One that was failed over and has not heard of it
 // still takes keys, and is wiped when it does. Until it says that it is a replica,
-// nothing but its slots tells: its successor has them, with a higher epoch. That
-// the source knows another epoch of the target means nothing: other moves raise it.
+// its slots tell, which its successor has with a higher epoch, and the successor, which
+// was its replica. That the source knows another epoch of the target means nothing:
+// other moves raise it. A holder may still claim what a repair gave to the owner.
 func (m *mover) targetSeen() error {
 	dst, ok := m.src.view.Get(m.dst.id)
 	switch {
@@ -283,7 +284,10 @@ func (m *mover) targetSeen() error {
 	}
 	self := m.dst.view.Self()
 	for _, n := range m.src.view.Nodes {
-		if n.ID != m.dst.id && n.Epoch > self.Epoch && !n.Slots.Intersect(self.Slots).Empty() {
+		if before, _ := m.dst.view.Get(n.ID); before.MasterID == m.dst.id && n.IsMaster() {
+			return fmt.Errorf("%w: %s takes %s for its replica, which %s sees as a master", errLookAgain, m.dst.addr, n.Addr, m.src.addr)
+		}
+		if n.ID != m.dst.id && !(m.gathers() && n.ID == m.src.id) && n.Epoch > self.Epoch && !n.Slots.Intersect(self.Slots).Empty() {
 			return fmt.Errorf("%w: %s sees %s as the owner of slots that %s takes for its own", errLookAgain, m.src.addr, n.Addr, m.dst.addr)
 		}
 	}
