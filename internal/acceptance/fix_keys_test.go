@@ -102,6 +102,13 @@ func TestForeignKeys(t *testing.T) {
 			w.tell(t, owner, "SET", changed, "value of "+changed)
 			w.intact(t)
 
+			w.strand(t, 0, 10, "COPY")
+			w.tell(t, owner, "SET", changed, "newer")
+			trib(t, "fix", seed, "--yes", "--foreign-keys", "adopt").exit(t, 6)
+			w.wantValue(t, changed, "newer")
+			trib(t, "fix", seed, "--yes", "--foreign-keys", "adopt", "--conflict", "source").done(t)
+			w.intact(t)
+
 			w.strand(t, 1, 4)
 			trib(t, "fix", seed, "--yes", "--foreign-keys", "discard").done(t, "4 keys were deleted on "+holder.Addr()+" that "+owner.Addr()+" does not have")
 			if n := w.held(t, owner, 1) + w.held(t, holder, 1); n != perSlot-4 {

@@ -178,13 +178,7 @@ func (m *mover) fence(ctx context.Context) error {
 	if time.Since(m.fenced) < fenceEvery {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, repliesWithin)
-	defer cancel()
-	replies, err := m.src.do(ctx, driver.Cmd("CLUSTER", "NODES"))
-	if err != nil {
-		return err
-	}
-	if err := m.src.readView(replies[0]); err != nil {
+	if err := m.src.viewAgain(ctx); err != nil {
 		return err
 	}
 	if m.gathers() {

@@ -20,9 +20,10 @@ type end struct {
 	server cluster.Features
 	conn   driver.Conn
 
-	view  cluster.View
-	seen  identity
-	trips time.Duration // shortest round trip so far that brought a view
+	view   cluster.View
+	viewed time.Time // when the view was read
+	seen   identity
+	trips  time.Duration // shortest round trip so far that brought a view
 }
 
 // identity is what must not change under a move: another run, role or epoch
@@ -108,8 +109,19 @@ func (e *end) readView(r driver.Reply) error {
 	if self := view.Self(); self.ID != e.id {
 		return fmt.Errorf("%s is now node %s, and was %s", e.addr, self.ID, e.id)
 	}
-	e.view = view
+	e.view, e.viewed = view, time.Now()
 	return nil
+}
+
+// viewAgain reads the node's view, and nothing else.
+func (e *end) viewAgain(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, repliesWithin)
+	defer cancel()
+	replies, err := e.do(ctx, driver.Cmd("CLUSTER", "NODES"))
+	if err != nil {
+		return err
+	}
+	return e.readView(replies[0])
 }
 
 // owns reports whether the node claimed the slot when it was last read.

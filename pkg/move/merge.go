@@ -23,7 +23,7 @@ func (m *mover) merge(ctx context.Context, b batch) error {
 	if err := m.migrateSome(ctx, b, found.missing, false); err != nil {
 		return overtaken(err)
 	}
-	if err := m.migrateSome(ctx, b, found.sourceWins, true); err != nil {
+	if err := m.putWinners(ctx, b, found.sourceWins); err != nil {
 		return err
 	}
 	if err := m.dropLosers(ctx, b, found.targetWins); err != nil {
@@ -53,9 +53,9 @@ func overtaken(err error) error {
 
 // comparison sorts the keys of a batch by what is to become of them.
 type comparison struct {
-	missing, equal, sourceWins []string
-	given                      []string // up, though only the source has them
-	targetWins, conflicts      []Conflict
+	missing, equal                    []string
+	given                             []string // up, though only the source has them
+	sourceWins, targetWins, conflicts []Conflict
 }
 
 func (m *mover) compare(ctx context.Context, b batch) (comparison, error) {
@@ -101,7 +101,7 @@ func (found *comparison) lone(c Conflict, w Winner) {
 func (found *comparison) differing(c Conflict, w Winner) {
 	switch w {
 	case SourceWins:
-		found.sourceWins = append(found.sourceWins, c.Key)
+		found.sourceWins = append(found.sourceWins, c)
 	case TargetWins:
 		found.targetWins = append(found.targetWins, c)
 	default:
@@ -171,68 +171,6 @@ func (m *mover) drop(ctx context.Context, b batch, keys []string) error {
 		}
 	}
 	return nil
-}
-
-// dropLosers deletes values at the source that were decided against. A source that
-// migrates serves them to clients: what one has written since they were compared
-// was not decided about, and is compared anew.
-func (m *mover) dropLosers(ctx context.Context, b batch, lost []Conflict) error {
-	if len(lost) == 0 {
-		return nil
-	}
-	keys := make([]string, len(lost))
-	for i, c := range lost {
-		keys[i] = c.Key
-	}
-	if m.gathers() {
-		return m.drop(ctx, b, keys)
-	}
-	if err := m.watch(ctx, b.db, keys); err != nil {
-		return err
-	}
-	now, err := m.values(ctx, m.src, batch{slot: b.slot, db: b.db, keys: keys}, nil)
-	if err != nil {
-		return err
-	}
-	for i, c := range lost {
-		if now[i] == nil || now[i].Bytes != c.Values[0].Bytes || now[i].Digest != c.Values[0].Digest || !now[i].expiresWith(c.Values[0], 0) {
-			m.src.close() // and with it the watch
-			return fmt.Errorf("%w: key %.80q of slot %d was written to", errLookAgain, c.Key, b.slot)
-		}
-	}
-	return m.dropWatched(ctx, b, keys)
-}
-
-func (m *mover) watch(ctx context.Context, db int, keys []string) error {
-	ctx, cancel := context.WithTimeout(ctx, repliesWithin)
-	defer cancel()
-	cmds := m.selectDB(db)
-	for _, key := range keys {
-		cmds = append(cmds, driver.Cmd("WATCH", key))
-	}
-	replies, err := m.src.do(ctx, cmds...)
-	if err == nil {
-		err = driver.FirstErr(replies)
-	}
-	return overtaken(err)
-}
-
-// dropWatched deletes watched keys, all or none.
-func (m *mover) dropWatched(ctx context.Context, b batch, keys []string) error {
-	ctx, cancel := context.WithTimeout(ctx, repliesWithin)
-	defer cancel()
-	cmds := []driver.Command{{"MULTI"}}
-	for _, key := range keys {
-		cmds = append(cmds, driver.Cmd("DEL", key))
-	}
-	replies, err := m.src.do(ctx, append(cmds, driver.Cmd("EXEC"))...)
-	if err == nil {
-		err = driver.FirstErr(replies)
-	}
-	if err == nil && replies[len(cmds)].Value == nil {
-		return fmt.Errorf("%w: keys of slot %d were written to while they were to be deleted", errLookAgain, b.slot)
-	}
-	return overtaken(err)
 }
 
 // same compares a key's values on both ends.

@@ -33,6 +33,7 @@ func TestMerge(t *testing.T) {
 		"brought":                     {brings, one, none, TargetWins, ok, "plain", "", "0 0", nil},
 		"brought, differing":          {brings, one, other, NoWinner, ok, "", "", "0 0", errConflict},
 		"brought, the target's stays": {brings, one, other, TargetWins, ok, "", "DEL k", "0 0", nil},
+		"brought, the holder's stays": {brings, one, other, SourceWins, ok, "", "DEL k", "0 0", nil},
 		"brought, equal":              {brings, one, one, NoWinner, ok, "", "DEL k", "1 0", nil},
 		"dropped, equal":              {drops, one, one, NoWinner, ok, "", "DEL k", "1 0", nil},
 		"dropped, missing":            {drops, one, none, NoWinner, ok, "", "", "0 0", errConflict},
@@ -50,6 +51,7 @@ func TestMerge(t *testing.T) {
 			stored(w.atSource, test.source)
 			stored(w.atTarget, test.target)
 			w.atSource["EXEC"] = listOf("1")
+			w.atTarget["EXEC"] = listOf("OK")
 			err := w.merge(t.Context(), batch{slot: 7, keys: []string{"k"}})
 			conflict, conflicts := errors.AsType[*ConflictError](err)
 			if want := test.want; conflicts != (want == errConflict) || !conflicts && !errors.Is(err, want) {
@@ -58,7 +60,11 @@ func TestMerge(t *testing.T) {
 			if conflicts && (conflict.Conflicts[0].Lone() != (test.target == none) || conflict.Conflicts[0].Values[0].Bytes == 0) {
 				t.Errorf("%v", conflict)
 			}
-			if got := changes(w.toSource.sent); got != test.source2 || migrates(w.toCarrier.sent) != test.carrier || changes(w.toTarget.sent) != "" {
+			told := ""
+			if test.errand == brings && test.decide == SourceWins {
+				told = "WATCH k, MULTI, RESTORE-ASKING k 0 " + one + " REPLACE, EXEC"
+			}
+			if got := changes(w.toSource.sent); got != test.source2 || migrates(w.toCarrier.sent) != test.carrier || changes(w.toTarget.sent) != told {
 				t.Errorf("the source was told %q and %q, the target %q", got, w.toCarrier.sent, w.toTarget.sent)
 			}
 			if got := fmt.Sprint(w.tally.equal.Load(), w.tally.given.Load()); got != test.tally {
@@ -155,6 +161,50 @@ func TestDropLosers(t *testing.T) {
 	}
 }
 
+// TestPutWinners: a holder's value takes the place of the owner's as that was when
+// it was decided, or not at all, and is the holder's until then.
+func TestPutWinners(t *testing.T) {
+	const winner, loser = "\x00one", "\x00other"
+	read, _ := value(driver.Reply{Value: loser}, driver.Reply{Value: int64(-1)}, driver.Reply{Value: "string"})
+	all := "WATCH k, MULTI, RESTORE-ASKING k 0 " + winner + " REPLACE, EXEC"
+	for name, test := range map[string]struct {
+		at      string
+		command string
+		reply   driver.Reply
+		want    string // what the owner is told
+		again   bool
+		fails   bool
+	}{
+		"as it was":              {"", "", driver.Reply{}, all, false, false},
+		"written to":             {"target", "DUMP", driver.Reply{Value: "\x00third"}, "WATCH k", true, true},
+		"deleted":                {"target", "DUMP", driver.Reply{}, "WATCH k", true, true},
+		"with another lifetime":  {"target", "PTTL", driver.Reply{Value: int64(100)}, "WATCH k", true, true},
+		"written to in the end":  {"target", "EXEC", driver.Reply{}, all, true, true},
+		"nobody can watch":       {"target", "WATCH", refused("NOPERM"), "WATCH k", false, true},
+		"not taken":              {"target", "RESTORE-ASKING", refused("OOM"), all, false, true},
+		"not taken in the end":   {"target", "EXEC", driver.Reply{Value: []any{&driver.ServerError{Text: "OOM"}}}, all, false, true},
+		"gone at the holder":     {"source", "DUMP", driver.Reply{}, "", true, true},
+		"its lifetime is hidden": {"source", "PTTL", refused("NOPERM"), "", false, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := wire(t)
+			w.errand = brings
+			stored(w.atSource, winner)
+			stored(w.atTarget, loser)
+			w.atTarget["EXEC"] = listOf("OK")
+			map[string]map[string]driver.Reply{"source": w.atSource, "target": w.atTarget, "": {}}[test.at][test.command] = test.reply
+			won := Conflict{Key: "k", Slot: 7, Values: [2]Value{{}, *read}}
+			err := w.putWinners(t.Context(), batch{slot: 7}, []Conflict{won})
+			if (err != nil) != test.fails || errors.Is(err, errLookAgain) != test.again || changes(w.toTarget.sent) != test.want {
+				t.Errorf("the owner was told %q, error is %v", w.toTarget.sent, err)
+			}
+			if dropped := changes(w.toSource.sent) != ""; dropped == test.fails {
+				t.Errorf("the holder was told %q", w.toSource.sent)
+			}
+		})
+	}
+}
+
 // TestSorted: what becomes of a key is what was decided about it.
 func TestSorted(t *testing.T) {
 	for _, w := range []Winner{SourceWins, TargetWins, NoWinner} {
@@ -167,7 +217,7 @@ func TestSorted(t *testing.T) {
 			NoWinner:   "missing [], wins [], given [], loses 0, conflicts 2",
 		}[w]
 		if got := fmt.Sprintf("missing %v, wins %v, given %v, loses %d, conflicts %d",
-			found.missing, found.sourceWins, found.given, len(found.targetWins), len(found.conflicts)); got != want {
+			found.missing, keysIn(found.sourceWins), found.given, len(found.targetWins), len(found.conflicts)); got != want {
 			t.Errorf("%q: %s", w, got)
 		}
 	}

@@ -46,7 +46,7 @@ func (e *end) setSlots(slots []int, args ...string) []driver.Command {
 func (m *mover) open(ctx context.Context, slots []int) error {
 	ctx, cancel := context.WithTimeout(ctx, m.src.setWithin(2*len(slots)))
 	defer cancel()
-	if err := m.mayOpen(slots); err != nil {
+	if err := m.mayOpenNow(ctx, slots); err != nil {
 		return err
 	}
 	fresh, err := m.freshSlots(ctx, slots)
@@ -75,6 +75,17 @@ func (m *mover) open(ctx context.Context, slots []int) error {
 	}
 	m.openers = m.src.seen
 	return nil
+}
+
+// mayOpenNow is mayOpen by what the source says now: keys may have been weighed
+// for long.
+func (m *mover) mayOpenNow(ctx context.Context, slots []int) error {
+	if time.Since(m.src.viewed) >= fenceEvery {
+		if err := m.src.viewAgain(ctx); err != nil {
+			return err
+		}
+	}
+	return m.mayOpen(slots)
 }
 
 // mayOpen refuses slots that somebody else is moving elsewhere.

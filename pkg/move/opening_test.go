@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/trib-dev/trib/pkg/cluster"
 	"github.com/trib-dev/trib/pkg/driver"
@@ -63,6 +64,10 @@ func TestOpen(t *testing.T) {
 				w.src.view = seen(t, "a myself,master 3 0-9 [7->-c]", "b master 4 10-20", "c master 5 30")
 				w.dst.view = seen(t, "a master 3 0-9", "b myself,master 4 10-20", "c master 5 30")
 			}, fails: true,
+		},
+		"it went to another meanwhile": {
+			change: func(w *wired) { w.src.viewed = time.Now().Add(-fenceEvery) },
+			source: map[string]driver.Reply{"CLUSTER NODES": {Value: nodesText("a myself,master 3 0-9 [7->-c]", "b master 4 10-20", "c master 5 30")}}, fails: true,
 		},
 		"the source calls the target failed": {
 			change: func(w *wired) { w.src.view = seen(t, "a myself,master 3 0-9", "b master,fail 4 10-20") }, fails: true,

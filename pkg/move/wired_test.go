@@ -22,6 +22,7 @@ func wire(t *testing.T) *wired {
 	w.pace, w.scale = newPace(w.o), newScale(w.o.Big, 0)
 	w.watchers, w.tally = newWatchers(nil, ""), new(tally)
 	w.stop, w.fenced, w.inHand = t.Context(), time.Now(), []int{7}
+	w.src.viewed = w.fenced
 	w.report = func(p Progress) { w.said = append(w.said, p) }
 	w.toSource, w.toTarget = &scripted{replies: answering(w.atSource)}, &scripted{replies: answering(w.atTarget)}
 	w.toCarrier = &scripted{replies: answering(w.atSource)}
