@@ -94,7 +94,7 @@ func (o *fixOptions) addTopologyFlags(f *pflag.FlagSet) {
 	for _, policy := range plan.OrphanPolicies() {
 		policies = append(policies, string(policy))
 	}
-	f.BoolVar(&o.topology.Takeover, "takeover", false, "let replicas of dead masters take over without a vote where no majority is left")
+	f.BoolVar(&o.topology.Takeover, "takeover", false, "let replicas of dead masters take over without a vote where no majority is left, and with data too old to be elected")
 	f.BoolVar(&o.topology.TakeFromDead, "fix-with-unreachable-masters", false, "give slots of dead masters without a replica to others: their keys are lost")
 	f.Var(choice[plan.OrphanPolicy]{&o.topology.Orphans, policies}, "orphans", "reuse makes replicas whose master is gone follow another one, and drops their keys")
 	f.BoolVar(&o.topology.SpreadReplicas, "spread-replicas", false, "give masters without a replica a spare one, or an empty master")

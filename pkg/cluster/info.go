@@ -171,6 +171,7 @@ type Replication struct {
 	Offset   int64           // a master's own offset, or how far a replica has applied
 	LinkUp   bool            // a replica's link to its master
 	NoLink   bool            // a replica has had no link to its master since it was started or got that master
+	DownFor  int64           // seconds for which a replica has had no link to its master; 0 where it has one, or never had
 	Syncing  bool            // a replica copies all of its master's data now
 	Loading  bool            // the node reads its data from disk or from its master
 	Replicas []ReplicaOffset // as a master sees them
@@ -200,16 +201,22 @@ func (i Info) Replication() (Replication, error) {
 	if r.Offset, err = i.Int(name); err != nil {
 		return Replication{}, err
 	}
-	r.NoLink = r.Role == "slave" && i.neverLinked()
+	if r.Role == "slave" {
+		r.DownFor, r.NoLink = i.linkDown()
+	}
 	r.Replicas, err = i.replicas()
 	return r, err
 }
 
-// neverLinked: servers before Redis 7 count from 1970 where there was no link.
-func (i Info) neverLinked() bool {
+// linkDown is for how many seconds a link has been down, or that there never was
+// one: servers before Redis 7 count from 1970 then.
+func (i Info) linkDown() (seconds int64, never bool) {
 	const decades = 1_000_000_000 // seconds
 	down, err := i.Int("master_link_down_since_seconds")
-	return err == nil && (down < 0 || down > decades)
+	if err != nil || down < 0 || down > decades {
+		return 0, err == nil
+	}
+	return down, false
 }
 
 // replicas reads slave0, slave1, ...: ip=...,port=...,state=online,offset=...

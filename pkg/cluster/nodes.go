@@ -39,6 +39,7 @@ type Node struct {
 
 	Flags    Flags
 	MasterID NodeID // of a replica; empty for a master
+	Heard    int64  // when it last answered a ping, in ms since 1970 by the clock of who says so; 0 for never
 	Epoch    uint64 // config epoch; a replica's line shows its master's
 	Linked   bool   // the bus link towards it is up
 
@@ -154,6 +155,9 @@ func parseNode(line string) (Node, error) {
 		if n.MasterID, err = ParseNodeID(f[3]); err != nil {
 			return Node{}, err
 		}
+	}
+	if n.Heard, err = strconv.ParseInt(f[5], 10, 64); err != nil {
+		return Node{}, fmt.Errorf("time of its last answer %q", clip(f[5]))
 	}
 	if n.Epoch, err = strconv.ParseUint(f[6], 10, 64); err != nil {
 		return Node{}, fmt.Errorf("config epoch %q", clip(f[6]))

@@ -379,10 +379,10 @@ func TestParseNodesFields(t *testing.T) {
 		},
 		{
 			"new words for old roles, and a flag of the future",
-			idA + " 10.0.0.1:7000@17000 myself,replica,nofailover,teapot " + idB + " 0 0 18446744073709551615 disconnected",
+			idA + " 10.0.0.1:7000@17000 myself,replica,nofailover,teapot " + idB + " 7 1795365533234 18446744073709551615 disconnected",
 			cluster.Node{
 				ID: idA, Addr: cluster.Addr{Host: "10.0.0.1", Port: 7000}, BusPort: 17000, MasterID: idB,
-				Flags: cluster.FlagMyself | cluster.FlagReplica | cluster.FlagNoFailover | cluster.FlagOther, Epoch: 1<<64 - 1,
+				Flags: cluster.FlagMyself | cluster.FlagReplica | cluster.FlagNoFailover | cluster.FlagOther, Heard: 1795365533234, Epoch: 1<<64 - 1,
 			},
 		},
 		{
@@ -434,6 +434,7 @@ func TestParseNodesRefusals(t *testing.T) {
 		{"auxiliary field without value", strings.Replace(selfLine, "@17000", "@17000,host,shard-id", 1), "auxiliary"},
 		{"auxiliary field without name", strings.Replace(selfLine, "@17000", "@17000,host,=x", 1), "auxiliary"},
 		{"master id too short", strings.Replace(selfLine, "master - ", "slave "+idB[:39]+" ", 1), "40 hexadecimal digits"},
+		{"last answer is no time", strings.Replace(selfLine, " 1 connected", "x 1 connected", 1), "last answer"},
 		{"epoch is no number", strings.Replace(selfLine, " 1 connected", " x connected", 1), "config epoch"},
 		{"negative epoch", strings.Replace(selfLine, " 1 connected", " -1 connected", 1), "config epoch"},
 		{"epoch beyond 64 bits", strings.Replace(selfLine, " 1 connected", " 18446744073709551616 connected", 1), "config epoch"},
@@ -542,7 +543,7 @@ func text(v cluster.View) string {
 		if n.Linked {
 			link = "connected"
 		}
-		fmt.Fprintf(&b, " %s %s 0 0 %d %s", flagText(n.Flags), master, n.Epoch, link)
+		fmt.Fprintf(&b, " %s %s 0 %d %d %s", flagText(n.Flags), master, n.Heard, n.Epoch, link)
 		for _, r := range n.Slots.Ranges() {
 			b.WriteString(" " + r.String())
 		}

@@ -3,8 +3,11 @@ package plan
 import (
 	"cmp"
 	"fmt"
+	"math"
 	"slices"
+	"strconv"
 	"strings"
+	"time"
 
 	"github.com/trib-dev/trib/pkg/cluster"
 	"github.com/trib-dev/trib/pkg/health"
@@ -57,12 +60,16 @@ func (p *Plan) replace(s cluster.State, o HealOptions, owner cluster.Member, slo
 		return u, true
 	case len(heirs) == 0:
 		return lostFor(o, u, v, unfit)
+	case outdated(owner, heirs[0]) != "" && !o.Takeover:
+		u.Flag = takeover
+		u.Text = fmt.Sprintf("%s owns them and does not answer; %s, and the masters do not elect its replica %s, which %s: start %s again, it has the newest data", v.name, v, heirs[0].Addr, outdated(owner, heirs[0]), v.name)
+		return u, true
 	case majority(s, owner.ID) && v.failed == 0 && !o.Takeover:
 		u.Text = fmt.Sprintf("%s owns them and does not answer, and %s: the masters call it failed within the node timeout, then the same command promotes %s", v.name, v, heirs[0].Addr)
 		return u, true
 	case majority(s, owner.ID):
 		p.promote(Force, heirs[0], owner)
-		p.Reasons = append(p.Reasons, fmt.Sprintf("promoting %s is safe: %s; %s, and most masters have to elect it", heirs[0].Addr, v, bestOf(heirs)))
+		p.Reasons = append(p.Reasons, fmt.Sprintf("promoting %s is %s: %s; %s, and most masters have to elect it", heirs[0].Addr, safety(owner, heirs[0]), v, bestOf(heirs)))
 	case !o.Takeover:
 		u.Code, u.Flag = health.QuorumLost, takeover
 		u.Text = fmt.Sprintf("%s owns them and does not answer; %s, and those that answer are no majority that could elect its replica %s: it can take over without being elected, which loses writes where the others live beyond a partition", v.name, v, heirs[0].Addr)
@@ -78,6 +85,13 @@ func (p *Plan) promote(mode FailoverMode, heir, owner cluster.Member) {
 	p.enlist(owner)
 	p.Steps = append(p.Steps, Step{Action: Failover, Node: heir.ID, Master: owner.ID, Mode: mode})
 	p.foretellLoss(mode, heir, owner)
+}
+
+func safety(owner, heir cluster.Member) string {
+	if why := outdated(owner, heir); why != "" {
+		return fmt.Sprintf("what you decided, though it %s", why)
+	}
+	return "safe"
 }
 
 func bestOf(heirs []cluster.Member) string {
@@ -154,10 +168,56 @@ func heirsOf(s cluster.State, id cluster.NodeID) (heirs []cluster.Member, unfit 
 			heirs = append(heirs, r)
 		}
 	}
+	owner, _ := s.Get(id)
 	slices.SortStableFunc(heirs, func(a, b cluster.Member) int {
+		if old := outdated(owner, a) != ""; old != (outdated(owner, b) != "") {
+			return map[bool]int{true: 1, false: -1}[old]
+		}
 		return cmp.Or(cmp.Compare(b.Replication.Offset, a.Replication.Offset), cmp.Compare(b.Keys(), a.Keys()))
 	})
 	return heirs, unfit
+}
+
+// outdated is why the servers do not elect a replica of a dead master: it had lost
+// its link for too long when the master was last heard of. (They count until now; a
+// replica is no older for it that no majority was there to elect it in time.)
+func outdated(owner, r cluster.Member) string {
+	factor, err := strconv.ParseInt(r.Config["cluster-replica-validity-factor"], 10, 64)
+	if err != nil {
+		factor = defaultValidity
+	}
+	if factor == 0 {
+		return ""
+	}
+	if r.Replication.NoLink {
+		return "was started without it and has what it had kept on disk"
+	}
+	limit := time.Duration(factor*cmp.Or(r.NodeTimeout, defaultTimeout))*time.Millisecond + pingPeriod
+	if apart := time.Duration(r.Replication.DownFor)*time.Second - silence(r.View, owner.ID); apart > limit {
+		return fmt.Sprintf("had no link to it for %s before it failed", apart.Round(time.Second))
+	}
+	return ""
+}
+
+// What servers have where nobody sets it, and trib cannot read it.
+const (
+	defaultValidity = 10
+	defaultTimeout  = 15_000 // ms
+	pingPeriod      = 10 * time.Second
+)
+
+// silence is for how long a node has not been heard of, by somebody's view: since
+// then others were. It is without end where it was never heard of.
+func silence(v cluster.View, id cluster.NodeID) time.Duration {
+	var last int64
+	for _, n := range v.Nodes {
+		last = max(last, n.Heard)
+	}
+	n, _ := v.Get(id)
+	if n.Heard == 0 {
+		return math.MaxInt64
+	}
+	return time.Duration(last-n.Heard) * time.Millisecond
 }
 
 // silent are the nodes whose silence forbids to claim anything: all that do not

@@ -23,7 +23,7 @@ func OrphanPolicies() []OrphanPolicy { return []OrphanPolicy{OrphansKeep, Orphan
 // TopologyOptions decide what can cost data, or is a matter of taste. The zero
 // value decides nothing.
 type TopologyOptions struct {
-	Takeover       bool         // replicas of dead masters take over without a vote where no majority is left
+	Takeover       bool         // replicas of dead masters take over without a vote where no majority is left, and with data too old to be elected
 	TakeFromDead   bool         // slots of dead masters without a usable replica go to others, without their keys
 	Orphans        OrphanPolicy // default OrphansKeep
 	SpreadReplicas bool         // masters without a replica get a spare one

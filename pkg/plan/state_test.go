@@ -23,8 +23,9 @@ import (
 // The others know that a node with fail=yes has failed, suspect one with
 // suspect=yes, and know nothing of a node with outside=yes, unless they say
 // knows=. A node with hidden=yes was not read. A replica has offset=9 of its
-// master's stream, and may be syncing=yes, loading=yes or nolink=yes. A server
-// that tells its shard has shard=x. Nobody has a link to a node with unlinked=yes.
+// master's stream, and may be syncing=yes, loading=yes, nolink=yes or downfor=9
+// (seconds). A server that tells its shard has shard=x. Nobody has a link to a node
+// with unlinked=yes, and all last heard of one with heard=9 at that millisecond.
 type node struct {
 	name   string
 	addr   cluster.Addr
@@ -91,9 +92,11 @@ func (n node) member(all []node) cluster.Member {
 	if flavor, version, ok := strings.Cut(n.fields["server"], "/"); ok {
 		m.Server = cluster.Server{Flavor: flavor, Version: version}
 	}
+	m.NodeTimeout = int64(n.number("timeout"))
+	m.Config = map[string]string{"cluster-replica-validity-factor": n.fields["validity"]}
 	m.Features.ReplicatedSetSlot = m.Server.AtLeast("valkey", 8, 0)
 	m.Functions = int64(n.number("functions"))
-	m.Replication = cluster.Replication{Offset: int64(n.number("offset")), Syncing: n.fields["syncing"] != "", Loading: n.fields["loading"] != "", NoLink: n.fields["nolink"] != ""}
+	m.Replication = cluster.Replication{Offset: int64(n.number("offset")), Syncing: n.fields["syncing"] != "", Loading: n.fields["loading"] != "", NoLink: n.fields["nolink"] != "", DownFor: int64(n.number("downfor"))}
 	for db := range 3 {
 		if keys := n.number(fmt.Sprintf("db%d", db)); keys > 0 {
 			m.Keyspace = append(m.Keyspace, cluster.DBKeys{DB: db, Keys: int64(keys)})
@@ -203,6 +206,6 @@ func (n node) line(flags string) string {
 	if n.fields["unlinked"] != "" {
 		link = "disconnected"
 	}
-	return fmt.Sprintf("%s %s@17000%s %s %s 0 0 %d %s %s", nodeID(n.name), n.addr, shard, flags, master,
-		n.number("epoch"), link, strings.ReplaceAll(n.slots.String(), ",", " "))
+	return fmt.Sprintf("%s %s@17000%s %s %s 0 %d %d %s %s", nodeID(n.name), n.addr, shard, flags, master,
+		n.number("heard"), n.number("epoch"), link, strings.ReplaceAll(n.slots.String(), ",", " "))
 }
