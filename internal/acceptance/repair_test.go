@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -100,6 +101,56 @@ func TestFixDeadOwner(t *testing.T) {
 			called(t, c.Lab, heir.ID, c.Masters[1].Node, heir.Node)
 			trib(t, "fix", seed, "--yes").exit(t, 6).complains(t, "quorum-lost.*no majority", "^hint: .*--takeover")
 			trib(t, "fix", seed, "--yes", "--takeover").done(t, "takes over as you decided", "nobody is asked")
+			stored(t, c.Lab, nil)
+			accept(t, seed)
+		})
+	}
+}
+
+// TestFixOutdatedHeir: a dead master's replica has old data, as the servers see it:
+// it was started without its master, or had long lost its link to it. It is
+// promoted only when that was decided.
+func TestFixOutdatedHeir(t *testing.T) {
+	restarted := func(t *testing.T, c *labtest.Cluster) {
+		heir := c.Replicas[0]
+		c.Do(t, heir.Node, "SAVE")
+		must(t, heir.Kill())
+		must(t, c.Masters[0].Kill())
+		must(t, heir.Restart(t.Context()))
+	}
+	cutOff := func(t *testing.T, c *labtest.Cluster) {
+		first, heir := c.Masters[0], c.Replicas[0]
+		c.Do(t, heir.Node, "CONFIG", "SET", "cluster-replica-validity-factor", "1")
+		c.Do(t, first.Node, "ACL", "SETUSER", "default", "-psync", "-sync")
+		c.Do(t, first.Node, "CLIENT", "KILL", "TYPE", "replica")
+		labtest.Await(t, 40*time.Second, "a link that is long lost", func() error {
+			_, rest, _ := strings.Cut(c.Text(t, heir.Node, "INFO", "replication"), "master_link_down_since_seconds:")
+			text, _, _ := strings.Cut(rest, "\r")
+			if n, err := strconv.Atoi(text); err != nil || n < 15 {
+				return fmt.Errorf("down for %q s", text)
+			}
+			return nil
+		})
+		must(t, first.Kill())
+	}
+	for _, test := range []struct {
+		server, says string
+		spoil        func(*testing.T, *labtest.Cluster)
+	}{
+		{"redis-6.0", "was started without it and has what it had kept on disk", restarted},
+		{"redis-7.0", "was started without it and has what it had kept on disk", restarted},
+		{"redis-7.0", "had no link to it for 1.s before it failed", cutOff},
+		{"valkey-9.1", "was started without it and has what it had kept on disk", restarted},
+	} {
+		t.Run(test.server+" "+test.says[:11], func(t *testing.T) {
+			t.Parallel()
+			c := unelected(t, test.server, 3, 3)
+			store(t, c.Lab)
+			first, seed := c.Masters[0], c.Masters[2].Addr()
+			test.spoil(t, c)
+			called(t, c.Lab, first.ID, first.Node)
+			trib(t, "fix", seed, "--yes").exit(t, 6).complains(t, test.says+": start "+first.Addr()+" again", "^hint: .*--takeover")
+			trib(t, "fix", seed, "--yes", "--takeover").done(t, "what you decided, though it "+test.says, `^\[OK\] All 16384 slots covered\.$`)
 			stored(t, c.Lab, nil)
 			accept(t, seed)
 		})
