@@ -93,7 +93,6 @@ type healer struct {
 	r       resumer // the rows of open slots
 	open    cluster.SlotSet
 	unsure  string // why nobody may claim anything
-	thief   string // why nobody may move anything
 	pins    map[pair][]int
 	claims  map[cluster.NodeID][]int
 	foreign map[ForeignPolicy]map[pair][]int
@@ -103,7 +102,7 @@ type healer struct {
 
 func newHealer(s cluster.State, o HealOptions) *healer {
 	h := &healer{
-		s: s, o: o, unsure: unsure(s, o), thief: thief(s), r: newResumer(s),
+		s: s, o: o, unsure: unsure(s, o), r: newResumer(s),
 		pins: make(map[pair][]int), claims: make(map[cluster.NodeID][]int),
 		foreign: make(map[ForeignPolicy]map[pair][]int),
 	}
@@ -113,27 +112,6 @@ func newHealer(s cluster.State, o HealOptions) *healer {
 	h.r.begun = o.Begun
 	h.open = h.r.open()
 	return h
-}
-
-// thief is why no move is safe: from Valkey 8 on a node takes the slots that it
-// imports when their source gains or loses any others, whoever owns them. One that
-// is at work and has not answered may have such a leftover.
-func thief(s cluster.State) string {
-	valkey8 := slices.ContainsFunc(s.Members, func(m cluster.Member) bool { return m.Features.ReplicatedSetSlot })
-	for _, m := range s.Unreachable() {
-		if valkey8 && seenAtWork(s, m.ID) {
-			return fmt.Sprintf("%s does not answer and may import slots from nodes that would gain or lose some now", m.Addr)
-		}
-	}
-	return ""
-}
-
-// seenAtWork reports whether some node sees another as a healthy master.
-func seenAtWork(s cluster.State, id cluster.NodeID) bool {
-	return slices.ContainsFunc(s.Members, func(m cluster.Member) bool {
-		n, ok := m.View.Get(id)
-		return ok && n.IsMaster() && n.Linked && n.Flags&(cluster.FlagFailed|cluster.FlagSuspect) == 0
-	})
 }
 
 // unsure is why no claim is safe: a node that does not answer may own slots or
@@ -233,10 +211,6 @@ func (h *healer) decides() string {
 // calls the cluster down.
 func (h *healer) finish(slot int, owner cluster.Member) {
 	if h.abandon(slot, owner) {
-		return
-	}
-	if home, problem := h.r.target(slot, owner); h.thief != "" && problem == "" && home != owner.ID {
-		h.leave(health.OpenSlots, slot, h.thief)
 		return
 	}
 	home, strays, problem := h.r.slot(slot, owner)

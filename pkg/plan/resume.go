@@ -39,11 +39,33 @@ type resumer struct {
 	moves    map[pair][]int // slots
 	closes   map[cluster.NodeID][]int
 	begun    []Step // to gather keys: a node that imported for that got no slot
+	thief    string // why nobody may move anything
 	problems []string
 }
 
 func newResumer(s cluster.State) resumer {
-	return resumer{s: s, moves: make(map[pair][]int), closes: make(map[cluster.NodeID][]int)}
+	return resumer{s: s, thief: thief(s), moves: make(map[pair][]int), closes: make(map[cluster.NodeID][]int)}
+}
+
+// thief is why no move is safe: from Valkey 8 on a node takes the slots that it
+// imports when their source gains or loses any others, whoever owns them. One that
+// is at work and has not answered may have such a leftover.
+func thief(s cluster.State) string {
+	valkey8 := slices.ContainsFunc(s.Members, func(m cluster.Member) bool { return m.Features.ReplicatedSetSlot })
+	for _, m := range s.Unreachable() {
+		if valkey8 && seenAtWork(s, m.ID) {
+			return fmt.Sprintf("%s does not answer and may import slots from nodes that would gain or lose some now", m.Addr)
+		}
+	}
+	return ""
+}
+
+// seenAtWork reports whether some node sees another as a healthy master.
+func seenAtWork(s cluster.State, id cluster.NodeID) bool {
+	return slices.ContainsFunc(s.Members, func(m cluster.Member) bool {
+		n, ok := m.View.Get(id)
+		return ok && n.IsMaster() && n.Linked && n.Flags&(cluster.FlagFailed|cluster.FlagSuspect) == 0
+	})
 }
 
 // open are the slots that any master calls open. A replica may repeat its
@@ -80,6 +102,9 @@ func (r *resumer) finish(slot int) string {
 	if len(owners) == 0 && r.finishGiven(slot) {
 		return ""
 	}
+	if len(owners) == 0 && r.thief != "" {
+		return r.thief
+	}
 	if len(owners) != 1 {
 		return fmt.Sprintf("%d reachable masters say that they own it", len(owners))
 	}
@@ -97,6 +122,9 @@ func (r *resumer) finish(slot int) string {
 func (r *resumer) slot(slot int, owner cluster.Member) (home cluster.NodeID, strays []cluster.Member, problem string) {
 	if home, problem = r.target(slot, owner); problem != "" {
 		return "", nil, problem
+	}
+	if r.thief != "" && home != owner.ID {
+		return "", nil, r.thief
 	}
 	var closes []cluster.NodeID
 	for _, m := range r.s.Masters() {
@@ -139,7 +167,7 @@ func (r *resumer) finishGiven(slot int) bool {
 		}
 		source, target = from, m.ID
 	}
-	if target == "" {
+	if target == "" || r.thief != "" {
 		return false
 	}
 	r.moves[pair{source, target}] = append(r.moves[pair{source, target}], slot)
@@ -181,13 +209,13 @@ func (r *resumer) target(slot int, owner cluster.Member) (cluster.NodeID, string
 }
 
 // tookPlace reports whether an owner may have been promoted in place of a node: it
-// is a replica of the owner now, or does not answer and has nothing but slots that
-// are open, of which whoever imports them hears no news.
+// is a replica of the owner now, or is dead and has nothing but slots that are open,
+// of which whoever imports them hears no news.
 func (r *resumer) tookPlace(owner cluster.Member, of cluster.NodeID) bool {
 	if old, _ := r.s.Get(of); old.Reachable() {
 		return replicates(r.s, of, owner.ID)
 	}
-	return slotsSeen(r.s, of).Minus(r.open()).Empty() && mayReplace(r.s, owner, of)
+	return Dead(r.s, of) && slotsSeen(r.s, of).Minus(r.open()).Empty() && mayReplace(r.s, owner, of)
 }
 
 func holdsNone(m cluster.Member, slot int) bool {
