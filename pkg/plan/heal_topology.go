@@ -18,7 +18,7 @@ func healAcquaintance(s cluster.State, o HealOptions) (Plan, []Undecided) {
 	p := stage(s)
 	var left []Undecided
 	for _, m := range newcomers(s) {
-		if u, stays := mayNotMeet(s, m); stays {
+		if u, stays := mayNotMeet(s, o, m); stays {
 			left = append(left, u)
 			continue
 		}
@@ -79,8 +79,8 @@ func acquaintances(members []cluster.Member) []map[cluster.NodeID]bool {
 
 // mayNotMeet is why a node must not be introduced: of two claims to a slot the
 // one with the lower epoch ends with its keys.
-func mayNotMeet(s cluster.State, m cluster.Member) (Undecided, bool) {
-	u := Undecided{Code: health.HalfForgotten, Slots: clash(s, m)}
+func mayNotMeet(s cluster.State, o HealOptions, m cluster.Member) (Undecided, bool) {
+	u := Undecided{Code: health.HalfForgotten, Slots: disputed(s, m, o.givenUp)}
 	switch {
 	case alone(m):
 		u.Text = fmt.Sprintf("%s knows nobody, as after CLUSTER RESET, and others know it: trib forget lets it go, and then trib add-node takes it in again", m.Addr)
@@ -98,6 +98,23 @@ func clash(s cluster.State, m cluster.Member) cluster.SlotSet {
 	for _, other := range s.Masters() {
 		if other.ID != m.ID {
 			slots = slots.Union(other.Slots().Intersect(m.Slots()))
+		}
+	}
+	return slots
+}
+
+// disputed are the slots of a node that others claim as well, or would if they
+// answered: somebody sees these with one that does not, and that does not count for
+// nothing. Whoever imports a slot believes nobody about it.
+func disputed(s cluster.State, m cluster.Member, gone func(cluster.State, cluster.NodeID) bool) cluster.SlotSet {
+	slots := clash(s, m)
+	for _, silent := range s.Unreachable() {
+		if gone(s, silent.ID) {
+			continue
+		}
+		for _, witness := range s.Members {
+			n, _ := witness.View.Get(silent.ID)
+			slots = slots.Union(n.Slots.Intersect(m.Slots()).Minus(witness.OpenSlots()))
 		}
 	}
 	return slots
@@ -256,7 +273,7 @@ func healEpochs(s cluster.State, o HealOptions) (Plan, []Undecided) {
 		if len(twins) == 0 || m.ID < twins[0].ID {
 			continue // the first one keeps the epoch
 		}
-		if both := clash(s, m); !both.Empty() {
+		if both := disputed(s, m, o.givenUp); !both.Empty() {
 			left = append(left, Undecided{
 				Code: health.EpochCollision, Slots: both,
 				Text: fmt.Sprintf("%s shares its config epoch with %s, and others claim slots of it: a newer epoch would delete their keys", m.Addr, addrs(twins)),
@@ -268,16 +285,16 @@ func healEpochs(s cluster.State, o HealOptions) (Plan, []Undecided) {
 		p.Reasons = append(p.Reasons, fmt.Sprintf("a newer epoch is safe: nobody else claims a slot of %s, so nobody loses one to it", m.Addr))
 	}
 	if atTop {
-		p.lift(s, highest)
+		p.lift(s, o, highest)
 	}
 	return p.stamp(), left
 }
 
 // lift lets another master raise its epoch first: a server that has the highest
 // one already takes no newer.
-func (p *Plan) lift(s cluster.State, highest uint64) {
+func (p *Plan) lift(s cluster.State, o HealOptions, highest uint64) {
 	for _, m := range s.Masters() {
-		if ownsSlots(m) && m.View.Self().Epoch < highest && clash(s, m).Empty() {
+		if ownsSlots(m) && m.View.Self().Epoch < highest && disputed(s, m, o.givenUp).Empty() {
 			p.Steps = append([]Step{{Action: BumpEpoch, Node: m.ID, Epoch: highest + 1}}, p.Steps...)
 			p.Reasons = append(p.Reasons, fmt.Sprintf("%s goes first, since a server that has the highest epoch takes no newer one", m.Addr))
 			return
@@ -312,7 +329,7 @@ func highestEpoch(s cluster.State) uint64 {
 // bumpStatus counts any epoch above the one that the plan names as done.
 func (p Plan) bumpStatus(step Step, s cluster.State) (Status, string) {
 	m, _ := s.Get(step.Node)
-	switch both := clash(s, m); {
+	switch both := disputed(s, m, Dead); {
 	case !m.IsMaster():
 		return Blocked, roleChanged(m, s)
 	case m.View.Self().Epoch >= step.Epoch:

@@ -54,7 +54,7 @@ func (p Plan) meetStatus(step Step, s cluster.State) (Status, string) {
 	if !strange {
 		return Done, ""
 	}
-	if both := clash(s, m); p.Kind == KindFix && !both.Empty() {
+	if both := disputed(s, m, Dead); p.Kind == KindFix && !both.Empty() {
 		return Blocked, fmt.Sprintf("others claim slots %s of %s as well", both, m.Addr)
 	}
 	if problems := burdens(s, m); len(Knowing(s, m.ID)) == 0 && problems != nil {
