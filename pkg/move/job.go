@@ -96,7 +96,9 @@ func (s *serverMove) mayBegin(ctx context.Context, slots cluster.SlotSet) error 
 	return err
 }
 
-// strays are the keys that the source has beside those of the slots.
+// strays are the keys that the source has beside those of the slots, of which it
+// owns no others. They are counted where they are: clients write to the slots all
+// the time, and to no others.
 func (s *serverMove) strays(ctx context.Context, slots cluster.SlotSet) (int64, error) {
 	replies, err := s.src.do(ctx, driver.Cmd("INFO", "keyspace"))
 	if err != nil {
@@ -106,11 +108,12 @@ func (s *serverMove) strays(ctx context.Context, slots cluster.SlotSet) (int64, 
 	if err != nil {
 		return 0, fmt.Errorf("%s: INFO keyspace: %w", s.src.addr, err)
 	}
-	keys, err := s.keysAt(ctx, s.src, slots)
 	for _, db := range dbs {
-		keys -= db.Keys
+		if !slices.Contains(s.databases, db.DB) {
+			s.databases = append(slices.Clone(s.databases), db.DB)
+		}
 	}
-	return -keys, err
+	return s.keysAt(ctx, s.src, cluster.AllSlots().Minus(slots))
 }
 
 // adopt finds a job under way between the two ends that moves some of the slots.

@@ -160,14 +160,21 @@ func TestObtain(t *testing.T) {
 		"the last slot, with its keys": {
 			valkey, [][]cluster.Job{nil, fresh}, func(j *jobs) {
 				j.lastSlot(t, "db0:keys=2,expires=0,avg_ttl=0\r\n")
-				j.atSource["CLUSTER COUNTKEYSINSLOT"] = driver.Reply{Value: int64(2)}
+				j.counts("7", 2)
 			}, 1, "new", "",
 		},
 		"the last slot, with others' keys": {
 			valkey, [][]cluster.Job{nil, fresh}, func(j *jobs) {
-				j.lastSlot(t, "db0:keys=2,expires=0,avg_ttl=0\r\n")
-				j.atSource["CLUSTER COUNTKEYSINSLOT"] = driver.Reply{Value: int64(1)}
+				j.lastSlot(t, "db0:keys=1,expires=0,avg_ttl=0\r\n") // the others came since
+				j.counts("7", 5)
+				j.counts("12345", 1)
 			}, 0, "", "would lose its last slot and be wiped, but it still holds 1 keys of slots that it does not own",
+		},
+		"the last slot, with others' keys in a database that was not known": {
+			valkey, [][]cluster.Job{nil, fresh}, func(j *jobs) {
+				j.lastSlot(t, "db3:keys=1,expires=0,avg_ttl=0\r\n")
+				j.counts("12345", 1)
+			}, 0, "", "but it still holds 2 keys of slots that it does not own", // in both
 		},
 		"the last slot, and nobody tells of keys": {
 			valkey, [][]cluster.Job{nil, fresh}, func(j *jobs) {
@@ -205,6 +212,20 @@ func TestObtain(t *testing.T) {
 func (j *jobs) lastSlot(t *testing.T, keyspace string) {
 	j.src.view = seen(t, "a myself,master 3 7", "b master 4 10-20")
 	j.atSource["INFO"] = driver.Reply{Value: "run_id:s\r\n" + keyspace}
+}
+
+// counts lets the source have so many keys of a slot, in every database.
+func (j *jobs) counts(slot string, keys int64) {
+	plain := j.toSource.replies
+	j.toSource.replies = func(cmds []driver.Command) []driver.Reply {
+		out := plain(cmds)
+		for i, cmd := range cmds {
+			if cmd.Name() == "CLUSTER COUNTKEYSINSLOT" && cmd[2] == slot {
+				out[i] = driver.Reply{Value: keys}
+			}
+		}
+		return out
+	}
 }
 
 // TestObtainNothing: whoever is to stop begins nothing.
