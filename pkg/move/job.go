@@ -67,7 +67,11 @@ func (s *serverMove) obtain(ctx context.Context, slots cluster.SlotSet) (cluster
 	if err := s.mayBegin(ctx, slots); err != nil {
 		return cluster.Job{}, err
 	}
-	return s.begin(context.WithoutCancel(ctx), slots, known)
+	job, err := s.begin(context.WithoutCancel(ctx), slots, known)
+	if driver.IsTransport(err) && ctx.Err() != nil {
+		err = s.unknownEnd(slots, err)
+	}
+	return job, err
 }
 
 // mayBegin refuses what the servers would do and what costs keys or brings back
@@ -196,7 +200,10 @@ func (s *serverMove) follow(ctx context.Context, job cluster.Job) error {
 	for {
 		jobs, err := s.ask(ctx, s.told())
 		if err != nil {
-			return err
+			if err := s.outOfSight(ctx, &end, job.Slots, err); err != nil {
+				return err
+			}
+			continue
 		}
 		i := slices.IndexFunc(jobs, func(j cluster.Job) bool { return j.ID == job.ID })
 		if i < 0 {
@@ -208,7 +215,7 @@ func (s *serverMove) follow(ctx context.Context, job cluster.Job) error {
 		case cluster.JobFailed:
 			return s.failed(ctx, now)
 		case cluster.JobCancelled:
-			return s.ended(ctx, now)
+			return s.ended(ctx, now, end)
 		default:
 			if time.Since(told) > noticeAfter {
 				told = time.Now()
@@ -222,6 +229,26 @@ func (s *serverMove) follow(ctx context.Context, job cluster.Job) error {
 		}
 		pause = s.glance(ctx, pause)
 	}
+}
+
+// outOfSight is a job of which nothing is heard. Where it is to be cancelled nobody
+// looks at it later: it is asked for again, for as long as it may take to cancel it.
+func (s *serverMove) outOfSight(ctx context.Context, c *cancellation, slots cluster.SlotSet, err error) error {
+	if ctx.Err() == nil {
+		return err
+	}
+	if c.first.IsZero() {
+		c.first = time.Now()
+	}
+	if time.Since(c.first) > cancelPatience {
+		return s.unknownEnd(slots, err)
+	}
+	s.glance(ctx, slowestGlance)
+	return nil
+}
+
+func (s *serverMove) unknownEnd(slots cluster.SlotSet, err error) error {
+	return fmt.Errorf("whether %s goes on to move slots %s is not known: %w", s.told().addr, slots, err)
 }
 
 // cancellation is what came of telling a node to end a job.
@@ -270,7 +297,9 @@ func (s *serverMove) demandEnd(c *cancellation, job cluster.Job, jobs []cluster.
 		return nil
 	}
 	c.last = now
-	c.refusal, err = s.cancel(job, jobs)
+	if c.refusal, err = s.cancel(job, jobs); driver.IsTransport(err) {
+		c.refusal, err = err, nil // the next look tells
+	}
 	return err
 }
 
@@ -308,11 +337,15 @@ func (s *serverMove) cancel(job cluster.Job, jobs []cluster.Job) (refusal, err e
 
 // ended is a job that was cancelled: by this process, or by somebody who did not
 // want it.
-func (s *serverMove) ended(ctx context.Context, job cluster.Job) error {
+func (s *serverMove) ended(ctx context.Context, job cluster.Job, c cancellation) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	return &JobError{Slots: job.Slots, From: s.src.addr, To: s.dst.addr, Reason: "the job was cancelled", Final: true}
+	reason := "the job was cancelled"
+	if !c.last.IsZero() {
+		reason = fmt.Sprintf("the job took more than %s and was cancelled", jobLimit)
+	}
+	return &JobError{Slots: job.Slots, From: s.src.addr, To: s.dst.addr, Reason: reason, Final: true}
 }
 
 // failed is a job that the servers gave up, with both ends' reasons. What the

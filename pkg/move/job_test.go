@@ -251,11 +251,15 @@ func TestFollow(t *testing.T) {
 		"failed":              {[][]cluster.Job{busy, {running("j", in("failed", "no memory"))}}, "no memory", 0},
 		"cancelled by others": {[][]cluster.Job{busy, {running("j", in("cancelled", ""))}}, "the job was cancelled", 0},
 		"forgotten":           {[][]cluster.Job{busy, {running("k")}}, "does not remember the job for slots 7", 0},
+		"takes for ever":      {[][]cluster.Job{busy}, "the job took more than 1h0m0s and was cancelled", 1},
 		"goes on for ever":    {[][]cluster.Job{busy}, "though it was told to cancel that", 20},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				j := atWork(t, valkey, test.tells...)
+				if plain := j.toSource.replies; test.cancels == 1 {
+					j.toSource.replies = j.cancels(plain)
+				}
 				begun := time.Now()
 				err := j.move.follow(t.Context(), running("j"))
 				if (err == nil) != (test.err == "") || err != nil && !strings.Contains(err.Error(), test.err) {
@@ -297,6 +301,74 @@ func TestFollowToTheEnd(t *testing.T) {
 			t.Errorf("cancelled %d times in %s", j.sent("CANCEL"), took)
 		}
 	})
+}
+
+// cancels lets an order to cancel job j end it.
+func (j *jobs) cancels(plain func([]driver.Command) []driver.Reply) func([]driver.Command) []driver.Reply {
+	return func(cmds []driver.Command) []driver.Reply {
+		if j.sent("CANCEL") > 0 {
+			j.tells = [][]cluster.Job{{running("j", in("cancelled", ""))}}
+		}
+		return plain(cmds)
+	}
+}
+
+// nearly is a connection that answers only so many times.
+type nearly struct {
+	driver.Conn
+	times int
+}
+
+func (n *nearly) Do(ctx context.Context, cmds ...driver.Command) ([]driver.Reply, error) {
+	if n.times--; n.times < 0 {
+		return nil, &driver.TransportError{Err: errCut}
+	}
+	return n.Conn.Do(ctx, cmds...)
+}
+
+// TestFollowOutOfSight: whoever is to stop does not leave a job to itself because
+// one question, or the order to cancel, had no answer.
+func TestFollowOutOfSight(t *testing.T) {
+	why := errors.New("stop")
+	for name, test := range map[string]struct {
+		stopped bool
+		answers int // before the connection breaks
+		back    bool
+		err     string
+		takes   time.Duration
+	}{
+		"one question":         {true, 0, true, "stop", slowestGlance},
+		"the order to cancel":  {true, 1, true, "stop", cancelAgain},
+		"nothing comes":        {true, 0, false, "whether 10.0.0.1:7000 goes on to move slots 7 is not known: ", cancelPatience},
+		"it is not to stop":    {false, 0, true, "cut", 0},
+		"nothing comes after":  {true, 1, false, "whether 10.0.0.1:7000 goes on to move slots 7 is not known: ", cancelPatience},
+		"it answers all along": {true, 1 << 30, true, "stop", cancelAgain},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				j := atWork(t, valkey, []cluster.Job{running("j")})
+				plain := j.toSource.replies
+				j.toSource.replies = j.cancels(plain)
+				j.src.conn, j.src.dialer = &nearly{j.toSource, test.answers}, network{}
+				if test.back {
+					j.src.dialer = network{j.src.addr: j.toSource}
+				}
+				ctx, cancel := context.WithCancelCause(t.Context())
+				defer cancel(nil)
+				if test.stopped {
+					cancel(why)
+				}
+				begun := time.Now()
+				err := j.move.follow(ctx, running("j"))
+				if err == nil || !strings.Contains(err.Error(), test.err) {
+					t.Errorf("error is %v", err)
+				}
+				if took := time.Since(begun); took > test.takes+time.Second {
+					t.Errorf("took %s", took)
+				}
+			})
+		})
+	}
 }
 
 // TestCancelOthers: a source of the Valkey dialect ends all that it gives away.
