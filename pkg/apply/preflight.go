@@ -61,6 +61,8 @@ const (
 	holder
 	claimer
 	decider
+	replacer
+	giver
 )
 
 // permission is a part that a node has, which takes the right to it.
@@ -88,12 +90,18 @@ func (r *runner) permissions(todo []int) []permission {
 		if r.o.Move.Decide != nil {
 			add(m.From, decider)
 		}
+		if r.o.Move.Finalise == move.SourceFirst {
+			add(m.From, giver)
+		}
 	}
 	for _, i := range todo {
 		switch step := r.p.Steps[i]; step.Action {
 		case plan.GatherKeys, plan.DropKeys, plan.DiscardKeys:
 			add(step.From, holder)
 			add(step.To, target)
+			if r.o.Move.Decide != nil {
+				add(step.To, replacer)
+			}
 		case plan.PinSlots:
 			add(step.From, holder)
 		case plan.ClaimSlots:
@@ -113,6 +121,10 @@ func (r *runner) deniedAt(ctx context.Context, m cluster.Member, p part) ([]stri
 		return move.DeniedAtHolder(ctx, r.o.Dialer, r.name, m.Addr)
 	case decider:
 		return move.DeniedToDecide(ctx, r.o.Dialer, r.name, m.Addr)
+	case replacer:
+		return move.DeniedToReplace(ctx, r.o.Dialer, r.name, m.Addr)
+	case giver:
+		return move.DeniedToGive(ctx, r.o.Dialer, r.name, m.Addr)
 	}
 	return move.DeniedToClaim(ctx, r.o.Dialer, r.name, m.Addr)
 }

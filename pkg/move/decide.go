@@ -111,6 +111,9 @@ func (m *mover) unwritten(ctx context.Context, e *end, b batch, decided []Confli
 func (m *mover) watch(ctx context.Context, e *end, db int, keys []string) error {
 	ctx, cancel := context.WithTimeout(ctx, repliesWithin)
 	defer cancel()
+	if err := e.mayTransact(ctx); err != nil {
+		return fmt.Errorf("%s: %w", e.addr, err)
+	}
 	cmds := m.selectDB(db)
 	for _, key := range keys {
 		cmds = append(cmds, driver.Cmd("WATCH", key))
@@ -126,20 +129,15 @@ func (m *mover) watch(ctx context.Context, e *end, db int, keys []string) error 
 func (m *mover) transact(ctx context.Context, e *end, slot int, cmds []driver.Command) error {
 	ctx, cancel := context.WithTimeout(ctx, repliesWithin)
 	defer cancel()
-	all := append([]driver.Command{{"MULTI"}}, cmds...)
-	replies, err := e.do(ctx, append(all, driver.Cmd("EXEC"))...)
-	if err == nil {
-		err = driver.FirstErr(replies)
-	}
+	results, err := e.transact(ctx, cmds...)
 	if err != nil {
 		return overtaken(err)
 	}
-	done, ok := replies[len(all)].Value.([]any)
-	if !ok || len(done) != len(cmds) {
+	if len(results) != len(cmds) {
 		return fmt.Errorf("%w: keys of slot %d were written to while it was decided about them", errLookAgain, slot)
 	}
-	for _, reply := range done {
-		if refusal, ok := reply.(error); ok {
+	for _, result := range results {
+		if refusal, ok := result.(error); ok {
 			return fmt.Errorf("%s: deciding about keys of slot %d: %w", e.addr, slot, refusal)
 		}
 	}

@@ -3,6 +3,7 @@ package move
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -24,6 +25,8 @@ type end struct {
 	viewed time.Time // when the view was read
 	seen   identity
 	trips  time.Duration // shortest round trip so far that brought a view
+
+	transacts bool // it was seen to take MULTI and EXEC
 }
 
 // identity is what must not change under a move: another run, role or epoch
@@ -56,6 +59,35 @@ func (e *end) do(ctx context.Context, cmds ...driver.Command) ([]driver.Reply, e
 		e.trips = trip
 	}
 	return replies, nil
+}
+
+// mayTransact demands that the node takes transactions. Where MULTI is refused, what
+// follows it in a pipeline is carried out as it comes. It ends any WATCH.
+func (e *end) mayTransact(ctx context.Context) error {
+	if e.transacts {
+		return nil
+	}
+	replies, err := e.do(ctx, driver.Cmd("MULTI"), driver.Cmd("EXEC"))
+	if err == nil {
+		err = driver.FirstErr(replies)
+	}
+	e.transacts = err == nil
+	return err
+}
+
+// transact carries out commands, all or none. There are no results where a watched
+// key was written to.
+func (e *end) transact(ctx context.Context, cmds ...driver.Command) (results []any, err error) {
+	all := slices.Concat([]driver.Command{{"MULTI"}}, cmds, []driver.Command{{"EXEC"}})
+	replies, err := e.do(ctx, all...)
+	if err == nil {
+		err = driver.FirstErr(replies)
+	}
+	if err != nil {
+		return nil, err
+	}
+	results, _ = replies[len(replies)-1].Value.([]any)
+	return results, nil
 }
 
 // allOK demands that the commands, such as SETSLOT, all succeeded.

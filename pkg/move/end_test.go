@@ -2,6 +2,7 @@ package move
 
 import (
 	"context"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -57,5 +58,35 @@ func TestDo(t *testing.T) {
 	}
 	if v.dials != 3 || !v.conns[0].closed || !v.conns[1].closed || e.conn != nil {
 		t.Errorf("dialled %d times; %+v", v.dials, v.conns)
+	}
+}
+
+// TestMayTransact: nothing follows a MULTI in a pipeline before one was seen to be
+// taken; a WATCH comes after that, which it would end.
+func TestMayTransact(t *testing.T) {
+	for name, test := range map[string]struct {
+		do    func(w *wired) error
+		multi driver.Reply
+		want  string // what is said first; then there is more
+	}{
+		"giving":         {func(w *wired) error { return w.give(t.Context(), []int{7}) }, driver.Reply{Value: "OK"}, "MULTI, EXEC, MULTI"},
+		"not giving":     {func(w *wired) error { return w.give(t.Context(), []int{7}) }, refused("NOPERM"), "MULTI, EXEC"},
+		"watching":       {func(w *wired) error { return w.watch(t.Context(), w.src, 0, []string{"k"}) }, driver.Reply{Value: "OK"}, "MULTI, EXEC, WATCH k"},
+		"not watching":   {func(w *wired) error { return w.watch(t.Context(), w.src, 0, []string{"k"}) }, refused("NOPERM"), "MULTI, EXEC"},
+		"knowing it":     {func(w *wired) error { w.src.transacts = true; return w.watch(t.Context(), w.src, 0, []string{"k"}) }, refused("NOPERM"), "WATCH k"},
+		"giving, always": {func(w *wired) error { w.src.transacts = true; return w.give(t.Context(), []int{7}) }, driver.Reply{Value: "OK"}, "MULTI, CLUSTER"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := wire(t)
+			w.src.transacts = false
+			w.atSource["MULTI"], w.atSource["EXEC"] = test.multi, listOf("OK", "OK")
+			err := test.do(w)
+			if refused := test.want == "MULTI, EXEC"; (err != nil) != refused || refused && len(w.toSource.sent) != 2 {
+				t.Errorf("error is %v after %q", err, w.toSource.sent)
+			}
+			if sent := strings.Join(w.toSource.sent, ", "); !strings.HasPrefix(sent, test.want) {
+				t.Errorf("sent %s", sent)
+			}
+		})
 	}
 }

@@ -16,17 +16,22 @@ func (m *mover) sourceFirst() bool {
 // transaction with MIGRATING, which only an owner may say, NODE is refused by a
 // source that still has a key; an OK to NODE alone would prove nothing.
 func (m *mover) give(ctx context.Context, slots []int) error {
-	cmds := []driver.Command{{"MULTI"}}
+	if err := m.src.mayTransact(ctx); err != nil {
+		return err
+	}
+	var cmds []driver.Command
 	for _, slot := range slots {
 		cmds = append(cmds, setSlot(slot, "MIGRATING", string(m.dst.id)), setSlot(slot, "NODE", string(m.dst.id)))
 	}
-	replies, err := m.src.do(ctx, append(cmds, driver.Cmd("EXEC"))...)
-	if err != nil {
+	results, err := m.src.transact(ctx, cmds...)
+	if driver.IsTransport(err) {
 		return err
 	}
-	results, ok := replies[len(replies)-1].Value.([]any)
-	if err := driver.FirstErr(replies); err != nil || !ok {
+	if err != nil {
 		return fmt.Errorf("%w: %s did not give the slots: %w", errLookAgain, m.src.addr, err)
+	}
+	if len(results) != len(cmds) {
+		return fmt.Errorf("%w: %s did not give the slots", errLookAgain, m.src.addr)
 	}
 	for i, result := range results {
 		if result != "OK" {

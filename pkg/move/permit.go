@@ -31,7 +31,9 @@ var (
 		{"DEL", "k"},
 		{"EXEC"},
 	}
-	takenAtTarget = []driver.Command{
+	takenToReplace = []driver.Command{{"WATCH", "k"}, {"MULTI"}, {"EXEC"}}
+	takenToGive    = []driver.Command{{"MULTI"}, {"EXEC"}}
+	takenAtTarget  = []driver.Command{
 		{"CLUSTER", "NODES"},
 		{"CLUSTER", "SETSLOT", "0", "STABLE"},
 		{"CLUSTER", "COUNTKEYSINSLOT", "0"},
@@ -85,6 +87,17 @@ func DeniedAtSource(ctx context.Context, d driver.Dialer, name string, m cluster
 // decides against.
 func DeniedToDecide(ctx context.Context, d driver.Dialer, name string, addr cluster.Addr) ([]string, error) {
 	return Denied(ctx, d, name, addr, takenToDecide)
+}
+
+// DeniedToReplace is the same for replacing values at the owner of their slot that
+// Options.Decide decides against.
+func DeniedToReplace(ctx context.Context, d driver.Dialer, name string, addr cluster.Addr) ([]string, error) {
+	return Denied(ctx, d, name, addr, takenToReplace)
+}
+
+// DeniedToGive is the same for a source that gives slots up first, see SourceFirst.
+func DeniedToGive(ctx context.Context, d driver.Dialer, name string, addr cluster.Addr) ([]string, error) {
+	return Denied(ctx, d, name, addr, takenToGive)
 }
 
 // DeniedAtTarget is the same for a move to the node.

@@ -23,6 +23,7 @@ func wire(t *testing.T) *wired {
 	w.watchers, w.tally = newWatchers(nil, ""), new(tally)
 	w.stop, w.fenced, w.inHand = t.Context(), time.Now(), []int{7}
 	w.src.viewed = w.fenced
+	w.src.transacts, w.dst.transacts = true, true
 	w.report = func(p Progress) { w.said = append(w.said, p) }
 	w.toSource, w.toTarget = &scripted{replies: answering(w.atSource)}, &scripted{replies: answering(w.atTarget)}
 	w.toCarrier = &scripted{replies: answering(w.atSource)}
