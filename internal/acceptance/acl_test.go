@@ -83,6 +83,14 @@ func TestLeastPrivilege(t *testing.T) {
 			} {
 				lacking(t, l, ops, args)
 			}
+			if first := []string{"reshard", seed, "--from", m[0].self.id, "--to", to, "--slots", "5", "--yes", "--finalise", "source"}; name == "redis-7.0" {
+				for _, taken := range []string{"multi", "exec"} {
+					allow(t, l, without(ruleFor(t, "reshard").Rule, taken))
+					before := memory(t, l)
+					ops.run(t, first...).refuses(t, taken)
+					untouched(t, l, before)
+				}
+			}
 			for _, args := range [][]string{
 				{"check", seed},
 				{"info", seed},

@@ -142,6 +142,8 @@ func TestEndsAreAskedForTheirPart(t *testing.T) {
 		{"atomic target, Valkey", func(g *gate) ([]string, error) { return DeniedAtTarget(t.Context(), g, "", valkey, true) }, "cluster|getslotmigrations", "restore-asking cluster|migrateslots"},
 		{"holder of foreign keys", func(g *gate) ([]string, error) { return DeniedAtHolder(t.Context(), g, "", addr) }, "migrate del cluster|delslots", "cluster|bumpepoch"},
 		{"claimer", func(g *gate) ([]string, error) { return DeniedToClaim(t.Context(), g, "", addr) }, "cluster|addslots cluster|bumpepoch", "migrate"},
+		{"whose values are replaced", func(g *gate) ([]string, error) { return DeniedToReplace(t.Context(), g, "", addr) }, "watch multi exec", "del"},
+		{"who gives first", func(g *gate) ([]string, error) { return DeniedToGive(t.Context(), g, "", addr) }, "multi exec", "watch"},
 		{"who decides", func(g *gate) ([]string, error) { return DeniedToDecide(t.Context(), g, "", addr) }, "watch multi del exec", "migrate"},
 	}
 	for _, tt := range tests {
