@@ -113,19 +113,22 @@ func (s *serverMove) run(ctx context.Context, jobs []cluster.SlotSet) error {
 // insist moves the slots of one job, in a bounded number of attempts.
 func (s *serverMove) insist(ctx context.Context, slots cluster.SlotSet) error {
 	begun, pause := time.Now(), firstPause
-	told := begun
+	told, failures := begun, 0
 	for attempt := 1; ; attempt++ {
 		err := s.attempt(ctx, slots)
 		if err == nil || ctx.Err() != nil {
 			return err
 		}
+		if _, failed := errors.AsType[*JobError](err); failed {
+			failures++
+		}
 		if errors.Is(err, errBusy) && time.Since(begun) < jobLimit {
-			attempt, pause = 0, slowestGlance
+			attempt, failures, pause = 0, 0, slowestGlance
 			if time.Since(told) > noticeAfter {
 				told = time.Now()
 				s.report(Progress{Waiting: err.Error()})
 			}
-		} else if s.hopeless(err, attempt, begun) {
+		} else if s.hopeless(err, attempt, failures, begun) {
 			return err
 		} else {
 			s.report(Progress{Waiting: fmt.Sprintf("%v; trying again", err)})
@@ -138,13 +141,13 @@ func (s *serverMove) insist(ctx context.Context, slots cluster.SlotSet) error {
 }
 
 // hopeless reports whether enough was tried, or another attempt would end the
-// same.
-func (s *serverMove) hopeless(err error, attempt int, begun time.Time) bool {
-	tired := attempt >= jobAttempts
+// same. Jobs that failed count by themselves: what passes takes none of theirs.
+func (s *serverMove) hopeless(err error, attempt, failures int, begun time.Time) bool {
 	if failed, ok := errors.AsType[*JobError](err); ok {
-		return failed.Final || tired
+		return failed.Final || failures >= jobAttempts
 	}
-	if driver.IsTransport(err) || errors.Is(err, errLookAgain) {
+	tired := attempt >= jobAttempts
+	if driver.IsTransport(err) || errors.Is(err, errLookAgain) || isLoading(err) {
 		return tired && time.Since(begun) > s.patience
 	}
 	return tired || !mayPass(err)

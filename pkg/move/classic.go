@@ -164,18 +164,22 @@ func mayPass(err error) bool {
 	if driver.IsTransport(err) || errors.Is(err, errLookAgain) || isDown(err) {
 		return true
 	}
-	for _, code := range []string{"IOERR", "TRYAGAIN", "LOADING", "BUSY", "MASTERDOWN", "NOREPLICAS", "UNBLOCKED"} {
-		if driver.HasCode(err, code) {
+	for _, code := range []string{"IOERR", "TRYAGAIN", "BUSY", "MASTERDOWN", "NOREPLICAS", "UNBLOCKED"} {
+		// What a target says comes inside the source's words.
+		if driver.HasCode(err, code) || driver.Mentions(err, "replied with error: "+code+" ") {
 			return true
 		}
 	}
-	return driver.Mentions(err, "LOADING")
+	return false
 }
 
-// isDown reports whether an error is of a cluster that does not work now.
+// isDown reports whether an error is of a cluster, or a node, that does not work now.
 func isDown(err error) bool {
-	return errors.Is(err, errDown) || driver.Mentions(err, "CLUSTERDOWN")
+	return errors.Is(err, errDown) || driver.Mentions(err, "CLUSTERDOWN") || isLoading(err)
 }
+
+// isLoading reports whether an error is of a node that was started again just now.
+func isLoading(err error) bool { return driver.Mentions(err, "LOADING") }
 
 // downFor is how long a window waits for a cluster that is down. A master that
 // paused is called failed for twice the node timeout after it is back, and who

@@ -449,6 +449,11 @@ func TestSetSlots(t *testing.T) {
 
 func TestMayPass(t *testing.T) {
 	for text, want := range map[string]bool{
+		"ERR Target instance replied with error: BUSY Redis is busy running a script": true,
+		"ERR Target instance replied with error: MASTERDOWN Link with MASTER is down": true,
+		"ERR Target instance replied with error: NOREPLICAS Not enough good replicas": true,
+		"ERR Target instance replied with error: BUSYKEY Target key name exists":      false,
+		"ERR Target instance replied with error: OOM command not allowed":             false,
 		"IOERR error": true, "TRYAGAIN later": true, "LOADING data": true, "BUSY script": true, "MASTERDOWN link": true,
 		"NOREPLICAS few": true, "UNBLOCKED force": true, "CLUSTERDOWN The cluster is down": true,
 		"ERR Target instance replied with error: LOADING data": true, "ERR Target instance replied with error: CLUSTERDOWN": true,

@@ -183,10 +183,12 @@ func TestHopeless(t *testing.T) {
 	cutOff := &driver.TransportError{Err: errCut}
 	for name, test := range map[string]struct {
 		err     error
-		attempt int
+		attempt int // or a job that failed so often
 		ago     time.Duration
 		want    bool
 	}{
+		"loading":                       {refused("LOADING").Err, jobAttempts, 0, false},
+		"loading for long":              {refused("LOADING").Err, jobAttempts, time.Minute, true},
 		"the servers gave up":           {&JobError{}, 1, 0, false},
 		"the servers gave up often":     {&JobError{}, jobAttempts, 0, true},
 		"the servers gave up for good":  {&JobError{Final: true}, 1, 0, true},
@@ -205,7 +207,11 @@ func TestHopeless(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			j := atWork(t, valkey, nil)
 			j.patience = 20 * time.Second
-			if got := j.move.hopeless(test.err, test.attempt, time.Now().Add(-test.ago)); got != test.want {
+			attempts, failures := test.attempt, 0
+			if _, failed := errors.AsType[*JobError](test.err); failed {
+				attempts, failures = jobAttempts, test.attempt
+			}
+			if got := j.move.hopeless(test.err, attempts, failures, time.Now().Add(-test.ago)); got != test.want {
 				t.Errorf("got %v", got)
 			}
 		})
