@@ -458,3 +458,31 @@ func TestHealTwoClaimants(t *testing.T) {
 		})
 	}
 }
+
+// TestHealBesideConflict: a key that needs a decision keeps its slot from moving on,
+// and a third node's keys of it where they are, and those of no other slot.
+func TestHealBesideConflict(t *testing.T) {
+	for server := range servers {
+		t.Run(server, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b := newBroken(server, 0, 0)
+				b.take(t, 2, 0, 0, 3)
+				b.take(t, 2, 0, 2, 3)
+				b.open(t, "0")
+				b.open(t, "2")
+				b.raw(t, 1, "RPUSH", fmt.Sprintf("{%s}%d", tags()[0], keysPerSlot-1), "another")
+				_, _, err := b.heal(t.Context(), b.c.Dialer(), plan.HealOptions{ForeignKeys: plan.ForeignAdopt})
+				conflict, ok := errors.AsType[*move.ConflictError](err)
+				if !ok || len(conflict.Conflicts) != 1 || strings.Contains(err.Error(), "does not own") {
+					t.Errorf("error is %v", err)
+				}
+				b.c.Settle()
+				for _, lost := range b.model.Check(b.c) {
+					if strings.HasPrefix(lost.Key, "{"+tags()[2]) || len(b.c.Copies(lost.Key)) == 0 {
+						t.Error(lost)
+					}
+				}
+			})
+		})
+	}
+}
