@@ -459,6 +459,33 @@ func TestHealTwoClaimants(t *testing.T) {
 	}
 }
 
+// TestHealPartings: a node that gives its last slot away holds keys of a slot that
+// moves, too: these have to be where that goes before.
+func TestHealPartings(t *testing.T) {
+	for server := range servers {
+		t.Run(server, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b := newBroken(server, 0, 0)
+				b.leave(t, 0)
+				b.take(t, 0, 2, 1, 5)
+				b.stray(t, 13)
+				b.raw(t, 1, "CLUSTER", "SETSLOT", "1", "IMPORTING", string(b.nodes[2].ID()))
+				b.raw(t, 2, "CLUSTER", "SETSLOT", "1", "MIGRATING", string(b.nodes[1].ID()))
+				if _, left, err := b.heal(t.Context(), b.c.Dialer(), plan.HealOptions{ForeignKeys: plan.ForeignAdopt}); left != nil || err != nil {
+					t.Errorf("%v, %v", left, err)
+				}
+				b.c.Settle()
+				for _, lost := range b.model.Check(b.c) {
+					t.Error(lost)
+				}
+				if steps, left, err := b.heal(t.Context(), b.c.Dialer(), plan.HealOptions{}); steps > 0 || left != nil || err != nil {
+					t.Errorf("once more: %d steps, %v, %v", steps, left, err)
+				}
+			})
+		})
+	}
+}
+
 // TestHealBesideConflict: a key that needs a decision keeps its slot from moving on,
 // and a third node's keys of it where they are, and those of no other slot.
 func TestHealBesideConflict(t *testing.T) {

@@ -118,10 +118,10 @@ func newHealer(s cluster.State, o HealOptions) *healer {
 // hold the only copy of their keys, and groups that do not see each other would
 // each get owners.
 func unsure(s cluster.State, o HealOptions) string {
-	if silent := o.silent(s); len(silent) > 0 && deadForGood(s, silent[0].ID) {
-		return fmt.Sprintf("%s is dead and may hold their keys: start it again, or do without it", silent[0].Addr)
-	} else if len(silent) > 0 {
-		return fmt.Sprintf("%s does not answer and may own it or hold its keys: bring it back, let a replica take its place (trib failover), or remove it (trib forget)", silent[0].Addr)
+	if m, decidable, found := o.obstacle(s); decidable {
+		return fmt.Sprintf("%s is dead and may hold their keys: start it again, or do without it", m.Addr)
+	} else if found {
+		return fmt.Sprintf("%s does not answer and may own it or hold its keys: bring it back, let a replica take its place (trib failover), or remove it (trib forget)", m.Addr)
 	}
 	if busy := loading(s); busy != "" {
 		return busy
@@ -199,10 +199,24 @@ func (h *healer) ifSure(code health.Code, slot int, repair func()) {
 // decides is the flag by which claims are safe enough, where only one that is dead
 // forbids them.
 func (h *healer) decides() string {
-	if silent := h.o.silent(h.s); len(silent) > 0 && deadForGood(h.s, silent[0].ID) {
+	if _, decidable, _ := h.o.obstacle(h.s); decidable {
 		return takeFromDead
 	}
 	return ""
+}
+
+// obstacle is a silent node that forbids claims: one of which nobody can decide to do
+// without it, where there is one.
+func (o HealOptions) obstacle(s cluster.State) (m cluster.Member, decidable, found bool) {
+	silent := o.silent(s)
+	if len(silent) == 0 {
+		return cluster.Member{}, false, false
+	}
+	i := slices.IndexFunc(silent, func(m cluster.Member) bool { return !deadForGood(s, m.ID) })
+	if i < 0 {
+		return silent[0], true, true
+	}
+	return silent[i], false, true
 }
 
 // finish rolls an open slot forward. Where it is not known that keys were on
@@ -421,20 +435,38 @@ func (h *healer) leave(code health.Code, slot int, text string) {
 func (h *healer) holdBack() {
 	for _, ends := range h.pairs(h.r.moves) {
 		from, _ := h.s.Get(ends[0])
-		last := from.Slots()
-		for _, to := range h.s.Members {
-			last = last.Minus(cluster.SlotsOf(h.r.moves[pair{from.ID, to.ID}]...))
-		}
 		holds := slices.ContainsFunc(h.pairs(h.foreign[ForeignList]), func(p pair) bool { return p[0] == from.ID })
 		slots := h.r.moves[ends]
-		if from.Slots().Empty() || !last.Empty() || !holds {
+		if !holds || !h.emptied(from) {
 			continue
 		}
+		kept := slots[len(slots)-1]
 		h.r.moves[ends] = slots[:len(slots)-1]
+		h.keepAway(kept, ends[1])
 		h.left = append(h.left, Undecided{
-			Code: health.OpenSlots, Slots: cluster.SlotsOf(slots[len(slots)-1]), Flag: flagForeign,
+			Code: health.OpenSlots, Slots: cluster.SlotsOf(kept), Flag: flagForeign,
 			Text: fmt.Sprintf("%s would give its last slot away and be wiped, while it holds keys of slots that it does not own", from.Addr),
 		})
+	}
+}
+
+// emptied reports whether all slots that a node owns leave it.
+func (h *healer) emptied(m cluster.Member) bool {
+	stay := m.Slots()
+	for _, to := range h.s.Members {
+		stay = stay.Minus(cluster.SlotsOf(h.r.moves[pair{m.ID, to.ID}]...))
+	}
+	return stay.Empty() && !m.Slots().Empty()
+}
+
+// keepAway brings no keys of a slot to a node that does not get it.
+func (h *healer) keepAway(slot int, home cluster.NodeID) {
+	for _, of := range h.foreign {
+		for ends, slots := range of {
+			if ends[1] == home {
+				of[ends] = slices.DeleteFunc(slots, func(s int) bool { return s == slot })
+			}
+		}
 	}
 }
 
@@ -514,7 +546,7 @@ func (h *healer) pairs(of map[pair][]int) []pair {
 // plan puts the steps in an order in which nobody loses a key: a node that
 // imports a slot does not hear who claims it, and keys come to where their slots
 // are. Those come first whose slots stay: a node that holds any gives no last slot
-// away, since it would be wiped.
+// away, since it would be wiped, see partings.
 func (h *healer) plan() Plan {
 	p := Plan{Version: Version, Kind: KindFix}
 	var closes, claims []Step
@@ -526,17 +558,39 @@ func (h *healer) plan() Plan {
 			claims = append(claims, Step{Action: ClaimSlots, Node: m.ID, Slots: cluster.SlotsOf(slots...)})
 		}
 	}
-	var going cluster.SlotSet
-	for _, slots := range h.r.moves {
-		going = going.Union(cluster.SlotsOf(slots...))
-	}
+	soon, last := h.partings()
+	first, then := slotsOf(soon), slotsOf(last)
 	p.Steps = slices.Concat(
-		h.r.steps(PinSlots, h.pins), closes, claims, h.gathering(cluster.AllSlots().Minus(going)),
-		h.r.steps(MoveSlots, h.r.moves), h.gathering(going),
+		h.r.steps(PinSlots, h.pins), closes, claims, h.gathering(cluster.AllSlots().Minus(first).Minus(then)),
+		h.r.steps(MoveSlots, soon), h.gathering(first),
+		h.r.steps(MoveSlots, last), h.gathering(then),
 	)
 	h.r.nameNodes(&p)
 	p.Reasons = reasonsToHeal(p)
 	return p
+}
+
+// partings are the moves, those of nodes that give all slots away and still hold keys
+// of others apart: these go last, when the keys are where their slots are by then.
+func (h *healer) partings() (soon, last map[pair][]int) {
+	soon, last = make(map[pair][]int), make(map[pair][]int)
+	for ends, slots := range h.r.moves {
+		from, _ := h.s.Get(ends[0])
+		if h.emptied(from) && !foreignSlots(from).Empty() {
+			last[ends] = slots
+		} else {
+			soon[ends] = slots
+		}
+	}
+	return soon, last
+}
+
+func slotsOf(moves map[pair][]int) cluster.SlotSet {
+	var all cluster.SlotSet
+	for _, slots := range moves {
+		all = all.Union(cluster.SlotsOf(slots...))
+	}
+	return all
 }
 
 // gathering are the steps that deal with foreign keys of some slots.
