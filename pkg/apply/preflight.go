@@ -35,7 +35,7 @@ func (r *runner) preflight(ctx context.Context, s cluster.State, todo []int) err
 // gathered and where slots are claimed.
 func (r *runner) denied(ctx context.Context, s cluster.State, todo []int) ([]plan.Obstacle, error) {
 	var all []plan.Obstacle
-	for _, q := range r.permissions(todo) {
+	for _, q := range r.permissions(s, todo) {
 		member, _ := s.Get(q.node)
 		texts, err := r.deniedAt(ctx, member, q.part)
 		if err != nil {
@@ -72,7 +72,7 @@ type permission struct {
 }
 
 // permissions are all parts of all nodes in the steps that are left to do.
-func (r *runner) permissions(todo []int) []permission {
+func (r *runner) permissions(s cluster.State, todo []int) []permission {
 	var all []permission
 	add := func(node cluster.NodeID, p part) {
 		if q := (permission{node, p}); !slices.Contains(all, q) {
@@ -90,7 +90,9 @@ func (r *runner) permissions(todo []int) []permission {
 		if r.o.Move.Decide != nil {
 			add(m.From, decider)
 		}
-		if r.o.Move.Finalise == move.SourceFirst {
+		from, _ := s.Get(m.From)
+		to, _ := s.Get(m.To)
+		if r.o.Move.GivesFirst(from.Features, to.Features) {
 			add(m.From, giver)
 		}
 	}

@@ -37,17 +37,25 @@ type identity struct {
 	epoch  uint64
 }
 
-// do sends commands in one round trip, dialling first where it must.
-func (e *end) do(ctx context.Context, cmds ...driver.Command) ([]driver.Reply, error) {
+// connect dials where it must.
+func (e *end) connect(ctx context.Context) error {
 	if e.conn == nil {
 		conn, err := e.dialer.Dial(ctx, e.addr, e.name)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		e.conn = conn
 	}
 	if ctx.Err() != nil {
-		return nil, &driver.TransportError{Addr: e.addr, Err: context.Cause(ctx)}
+		return &driver.TransportError{Addr: e.addr, Err: context.Cause(ctx)}
+	}
+	return nil
+}
+
+// do sends commands in one round trip, dialling first where it must.
+func (e *end) do(ctx context.Context, cmds ...driver.Command) ([]driver.Reply, error) {
+	if err := e.connect(ctx); err != nil {
+		return nil, err
 	}
 	start := time.Now()
 	replies, err := e.conn.Do(ctx, cmds...)

@@ -8,8 +8,10 @@ import (
 	"github.com/trib-dev/trib/pkg/driver"
 )
 
-func (m *mover) sourceFirst() bool {
-	return m.o.Finalise == SourceFirst && !m.src.server.ReplicatedSetSlot && !m.dst.server.ReplicatedSetSlot
+// GivesFirst reports whether a source with some features gives slots up before a
+// target with others claims them. Servers that tell their replicas need it not.
+func (o Options) GivesFirst(from, to cluster.Features) bool {
+	return o.Finalise == SourceFirst && !from.ReplicatedSetSlot && !to.ReplicatedSetSlot
 }
 
 // give lets the source give the slots up before the target claims them. In one

@@ -386,7 +386,7 @@ func TestSourceFirst(t *testing.T) {
 		m := halfway(t)
 		m.o.Finalise = test.finalise
 		m.src.server.ReplicatedSetSlot, m.dst.server.ReplicatedSetSlot = test.atSource, test.atTarget
-		if m.sourceFirst() != test.ok {
+		if m.o.GivesFirst(m.src.server, m.dst.server) != test.ok {
 			t.Errorf("%+v: %v", test, !test.ok)
 		}
 	}

@@ -41,7 +41,7 @@ func (m *mover) take(ctx context.Context, slots []int) (taken bool, err error) {
 			return false, err
 		}
 	}
-	if m.sourceFirst() {
+	if m.o.GivesFirst(m.src.server, m.dst.server) {
 		if err := m.give(ctx, slots); err != nil {
 			return false, err
 		}
@@ -51,6 +51,9 @@ func (m *mover) take(ctx context.Context, slots []int) (taken bool, err error) {
 
 // claim tells the target that the slots are its own.
 func (m *mover) claim(ctx context.Context, slots []int) error {
+	if err := m.dst.connect(ctx); err != nil {
+		return err // nothing was sent
+	}
 	m.claimed = true
 	claim := m.dst.setSlots(slots, "NODE", string(m.dst.id))
 	replies, err := m.dst.do(ctx, append(claim, driver.Cmd("CLUSTER", "NODES"))...)

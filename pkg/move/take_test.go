@@ -1,6 +1,7 @@
 package move
 
 import (
+	"context"
 	"errors"
 	"slices"
 	"strings"
@@ -62,6 +63,28 @@ func TestTake(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+// unreachable refuses every dial.
+type unreachable struct{}
+
+func (unreachable) Dial(context.Context, cluster.Addr, string) (driver.Conn, error) {
+	return nil, &driver.TransportError{Err: errCut}
+}
+
+// TestClaimed: slots may have been claimed from the moment on in which that is sent,
+// and not before.
+func TestClaimed(t *testing.T) {
+	for name, test := range map[string]struct {
+		conn    driver.Conn
+		claimed bool
+	}{"no connection": {nil, false}, "no reply": {&cut{}, true}} {
+		w := wire(t)
+		w.dst.conn, w.dst.dialer = test.conn, unreachable{}
+		if err := w.claim(t.Context(), []int{7}); !errors.Is(err, errCut) || w.claimed != test.claimed {
+			t.Errorf("%s: claimed %v, error is %v", name, w.claimed, err)
+		}
 	}
 }
 
