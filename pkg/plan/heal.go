@@ -227,10 +227,6 @@ func (h *healer) finish(slot int, owner cluster.Member) {
 	if h.abandon(slot, owner) {
 		return
 	}
-	if problem := h.wouldTake(slot, owner); problem != "" {
-		h.leave(health.OpenSlots, slot, problem)
-		return
-	}
 	home, strays, problem := h.r.slot(slot, owner)
 	if problem != "" {
 		h.leave(health.OpenSlots, slot, problem)
@@ -242,23 +238,6 @@ func (h *healer) finish(slot int, owner cluster.Member) {
 		}
 	}
 	h.foreigners(slot, home, strays)
-}
-
-// wouldTake is why a slot must not leave its owner: from Valkey 8 on a third node
-// that imports it from there takes it, if it hears that the owner lost it before it
-// hears who got it. Where it has no keys its open state is cleared before.
-func (h *healer) wouldTake(slot int, owner cluster.Member) string {
-	home, problem := h.r.target(slot, owner)
-	if problem != "" || home == owner.ID {
-		return ""
-	}
-	for _, m := range h.s.Masters() {
-		keys, _ := m.KeysIn(slot)
-		if from := m.View.Self().Importing[slot]; m.ID != home && from == owner.ID && keys > 0 && m.Features.ReplicatedSetSlot {
-			return fmt.Sprintf("%s imports it from %s, too, holds %s of it, and may take it when it goes: CLUSTER SETSLOT STABLE there keeps it from that, and the keys where they are; then run this again", m.Addr, owner.Addr, count(int(keys), "key"))
-		}
-	}
-	return ""
 }
 
 // foreigners are the nodes with keys of a slot of which another node is the home.
