@@ -137,10 +137,10 @@ func TestFixOutdatedHeir(t *testing.T) {
 		server, says string
 		spoil        func(*testing.T, *labtest.Cluster)
 	}{
-		{"redis-6.0", "was started without it and has what it had kept on disk", restarted},
-		{"redis-7.0", "was started without it and has what it had kept on disk", restarted},
-		{"redis-7.0", "had no link to it for 1.s before it failed", cutOff},
-		{"valkey-9.1", "was started without it and has what it had kept on disk", restarted},
+		{"redis-6.0", "never had a link to it, only data of its own", restarted},
+		{"redis-7.0", "never had a link to it, only data of its own", restarted},
+		{"redis-7.0", "had no link to it for 1. s before it failed", cutOff},
+		{"valkey-9.1", "never had a link to it, only data of its own", restarted},
 	} {
 		t.Run(test.server+" "+test.says[:11], func(t *testing.T) {
 			t.Parallel()

@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/trib-dev/trib/pkg/cluster"
 	"github.com/trib-dev/trib/pkg/health"
@@ -190,25 +189,25 @@ func outdated(owner, r cluster.Member) string {
 		return ""
 	}
 	if r.Replication.NoLink {
-		return "was started without it and has what it had kept on disk"
+		return "never had a link to it, only data of its own"
 	}
-	limit := time.Duration(factor*cmp.Or(r.NodeTimeout, defaultTimeout))*time.Millisecond + pingPeriod
-	if apart := time.Duration(r.Replication.DownFor)*time.Second - silence(r.View, owner.ID); apart > limit {
-		return fmt.Sprintf("had no link to it for %s before it failed", apart.Round(time.Second))
+	limit := factor*cmp.Or(r.NodeTimeout, defaultTimeout) + pingPeriod
+	if apart := r.Replication.DownFor*1000 - silence(r.View, owner.ID); apart > limit {
+		return fmt.Sprintf("had no link to it for %d s before it failed", apart/1000)
 	}
 	return ""
 }
 
-// What servers have where nobody sets it, and trib cannot read it.
+// What servers have where nobody sets it, and trib cannot read it; times in ms.
 const (
 	defaultValidity = 10
-	defaultTimeout  = 15_000 // ms
-	pingPeriod      = 10 * time.Second
+	defaultTimeout  = 15_000
+	pingPeriod      = 10_000
 )
 
-// silence is for how long a node has not been heard of, by somebody's view: since
+// silence is for how many ms a node has not been heard of, by somebody's view: since
 // then others were. It is without end where it was never heard of.
-func silence(v cluster.View, id cluster.NodeID) time.Duration {
+func silence(v cluster.View, id cluster.NodeID) int64 {
 	var last int64
 	for _, n := range v.Nodes {
 		last = max(last, n.Heard)
@@ -217,7 +216,7 @@ func silence(v cluster.View, id cluster.NodeID) time.Duration {
 	if n.Heard == 0 {
 		return math.MaxInt64
 	}
-	return time.Duration(last-n.Heard) * time.Millisecond
+	return last - n.Heard
 }
 
 // silent are the nodes whose silence forbids to claim anything: all that do not
